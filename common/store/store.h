@@ -1,0 +1,59 @@
+#pragma once
+/* One LMDB environment: one directory, one writer process, default flags. Values carry a CRC-32C (4 bytes, little-endian, behind the value; over key and value),
+ * which is checked on every read: a wrong one is ERROR_CORRUPT.
+ *
+ * An error of fsync or of a meta write is fatal (-EIO and the like): the caller leaves the process and opens again; it never retries, because LMDB's next
+ * commit would succeed over the hole. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <lmdb.h>
+#include "common/base/error.h"
+
+struct store;
+struct store_txn;
+struct slice { const void *data; size_t len; };
+#define SLICE(p, n) ((struct slice){ (p), (n) })
+#define SLICE_STR(s) ((struct slice){ (s), strlen(s) })
+
+struct store_config {
+	const char *dir;             /* created, 0700; its parent is fsynced after creation */
+	const char *const *tables;   /* NULL-terminated names of the sub-databases, at most 32; table numbers are indexes into it */
+	uint32_t version;            /* of the record formats: a store of another version is refused with ERROR_VERSION */
+	size_t map_first, map_max;   /* sparse; grows by doubling between transactions, alarm at 80 % of max. 1 GiB, 64 GiB */
+};
+int store_open(const struct store_config *c, struct store **ret, struct error *e); /* 0, ERROR_VERSION, ERROR_CORRUPT, ERROR_STORE, -errno */
+struct store *store_close(struct store *s);
+bool store_is_new(const struct store *s);      /* created by this open */
+
+/* One write transaction at a time. Reads inside see its writes. */
+int store_begin(struct store *s, struct store_txn **ret);      /* 0, or negative; grows the map where needed */
+int store_commit(struct store_txn *t);   /* 0; ERROR_STORE (ENOSPC, map full: nothing was written, later commits may succeed); negative: fatal. Frees t */
+void store_abort(struct store_txn *t);
+/* A read-only view, reused: renewed by every call after the last was ended. */
+int store_read(struct store *s, struct store_txn **ret);
+void store_read_end(struct store_txn *t);
+
+/* value points into the map, valid until the next write of t or its end. 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative. */
+int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value);
+int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value); /* 0, ERROR_STORE (map full), negative */
+int store_delete(struct store_txn *t, unsigned table, struct slice key);                  /* 0, ERROR_NOT_FOUND, negative */
+/* The first row with key >= from (last: the last row with key <= from; an empty from = the very last). 0, ERROR_NOT_FOUND, ... */
+int store_seek(struct store_txn *t, unsigned table, struct slice from, bool backward, struct slice *ret_key, struct slice *ret_value);
+/* Walks rows from >= from in order (or backward); fn returns 0 to go on, positive to stop (returned). The rows must not be changed by fn. */
+int store_scan(struct store_txn *t, unsigned table, struct slice from, bool backward,
+               int (*fn)(void *ctx, struct slice key, struct slice value), void *ctx);
+int store_count(struct store_txn *t, unsigned table, uint64_t *ret);
+int store_clear(struct store_txn *t, unsigned table);
+
+struct store_usage { uint64_t map_bytes, used_bytes, map_max; uint32_t readers; };
+int store_usage(struct store *s, struct store_usage *ret);
+int store_sync_dir(struct store *s);
+
+/* Keys: big-endian, so that byte order is number order. Each returns the position behind what it wrote. */
+uint8_t *key_u8(uint8_t *at, uint8_t v);
+uint8_t *key_u32(uint8_t *at, uint32_t v);
+uint8_t *key_u64(uint8_t *at, uint64_t v);
+uint8_t *key_bytes(uint8_t *at, const void *data, size_t len);
+uint32_t key_read_u32(const uint8_t *at);
+uint64_t key_read_u64(const uint8_t *at);
