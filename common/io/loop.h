@@ -20,6 +20,7 @@ struct loop_source {
 	uint64_t mark;                                            /* private */
 };
 int loop_open(struct loop **ret);                          /* 0 or -errno */
+int loop_fd(const struct loop *l);                         /* readable when loop_once(l, 0) has work: a loop can sit inside another */
 struct loop *loop_close(struct loop *l);                   /* returns NULL; sources must have been removed */
 int loop_add(struct loop *l, struct loop_source *s, int fd, uint32_t events, void (*ready)(struct loop_source *, uint32_t));
 int loop_modify(struct loop_source *s, uint32_t events);
