@@ -1,0 +1,90 @@
+#pragma once
+/* The options of all verbs, defined once: the parser, -h and the completions read this list. A verb says by a set which of them it takes. */
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/base/error.h"
+
+/* id, long name, short letter or 0, name of the argument or NULL, help. An argument in brackets is optional and needs the = form. */
+#define OPTIONS(X)                                                                                                       \
+	X(RUN_DIR, "run-dir", 0, "DIR", "the node's run directory")                                                      \
+	X(TIMEOUT, "timeout", 0, "TIME", "give up after this time, with exit status 124")                                \
+	X(COORDINATOR, "coordinator", 0, "NAME", "whose queues: coordinator:main, or main")                              \
+	X(HELP, "help", 'h', NULL, "say what the verb does")                                                             \
+	X(JSON, "json", 0, NULL, "one JSON object a row")                                                                \
+	X(QUIET, "quiet", 'q', NULL, "ids only, and nothing on stderr but errors")                                       \
+	X(COLUMNS, "columns", 'o', "COL,...", "these columns; -o help lists them")                                       \
+	X(NO_HEADER, "no-header", 0, NULL, "no line of titles")                                                          \
+	X(WATCH, "watch", 'w', "[=TIME]", "show it again every 2s, or TIME")                                             \
+	X(YES, "yes", 'y', NULL, "do not ask")                                                                           \
+	X(DRY_RUN, "dry-run", 'n', NULL, "only say what would be done")                                                  \
+	X(LIMIT, "limit", 0, "N", "at most N rows; 0 = all (default: 100 in a table, all with --json and -q)")           \
+	X(QUEUE, "queue", 'Q', "QUEUE", "only tasks of this queue")                                                      \
+	X(STATE, "state", 's', "STATE,...", "only tasks in these states: scheduled ready running done cancelled dead")    \
+	X(FAILED, "failed", 0, NULL, "only tasks that are dead or whose last attempt failed")                            \
+	X(TAG, "tag", 0, "TAG", "only tasks with this tag")                                                              \
+	X(ERROR, "error", 0, "TEXT", "only tasks whose last error contains TEXT")                                        \
+	X(OLDER, "older", 0, "TIME", "only tasks submitted longer ago than this")                                        \
+	X(NEWER, "newer", 0, "TIME", "only tasks submitted within this time")                                            \
+	X(ALL, "all", 0, NULL, "every task that the filter lets through")                                                \
+	X(FORCE, "force", 0, NULL, "even where a death is not proven yet")                                               \
+	X(FILE, "file", 0, "FILE", "the payload is this file's content")                                                 \
+	X(BULK, "bulk", 0, "FILE", "many tasks, one JSON object a line; - is stdin")                                     \
+	X(BATCH, "batch", 0, "ID", "number the tasks of a bulk from this id: the way to resume one")                     \
+	X(EXEC, "exec", 0, NULL, "the words after -- are the task's command")                                            \
+	X(PRIORITY, "priority", 'p', "LEVEL", "critical, high, normal, low, bulk, or 0 to 4294967295, lower first")       \
+	X(DELAY, "delay", 0, "TIME", "not before this time has passed")                                                  \
+	X(RUN_AT, "run-at", 0, "DATE", "not before 2026-11-20T09:30:00Z")                                                \
+	X(UNIQUE, "unique", 0, "KEY", "refuse a second task with this key while the first is not final")                 \
+	X(UNIQUE_MODE, "unique-mode", 0, "MODE", "what a second one gets: reject, return (the first one's id), replace")  \
+	X(MAX_ATTEMPTS, "max-attempts", 0, "N", "dead after N failed attempts")                                          \
+	X(RUN_TIMEOUT, "timeout", 0, "TIME", "of one attempt; then it is killed")                                        \
+	X(DEADLINE, "deadline", 0, "TIME", "dead if not done within this time from now")                                 \
+	X(REQUIRE, "require", 0, "TAG,...", "only on workers with these tags")                                           \
+	X(CONTENT_TYPE, "content-type", 0, "TYPE", "of the payload")                                                     \
+	X(ID, "id", 0, "ID", "the task's id, so that the same submit can be sent twice")                                 \
+	X(WAIT, "wait", 0, NULL, "wait for the end")                                                                     \
+	X(PASS_STATUS, "pass-status", 0, NULL, "exit as the task did")                                                   \
+	X(ANY, "any", 0, NULL, "until one of them is final")                                                             \
+	X(PAYLOAD, "payload", 0, NULL, "with the payload")                                                               \
+	X(WHY, "why", 0, "TEXT", "the reason, shown to others")                                                          \
+	X(CONFIG, "config", 'c', "FILE", "instead of the system's file")                                                 \
+	X(RESTART_CHANGED, "restart-changed", 0, NULL, "also restart children whose program, arguments or user changed")  \
+	X(FOLLOW, "follow", 'f', NULL, "go on as things happen")                                                         \
+	X(AFTER, "after", 0, "CURSOR", "from this cursor on, as --json shows it; 0 is the oldest")                       \
+	X(TYPE, "type", 0, "PREFIX", "only events whose type begins so")                                                 \
+	X(TAIL, "tail", 0, "N", "begin N rows before the end (default 20)")                                              \
+	X(TASK, "task", 0, "TASK", "only this task")                                                                     \
+	X(COUNT, "count", 'N', "N", "how many (default 1000)")                                                           \
+	X(OUTSTANDING, "outstanding", 0, "N", "at most N not answered (default 256)")                                    \
+	X(SIZE, "size", 0, "SIZE", "of a payload (default 256)")                                                         \
+	X(CHUNK, "chunk", 0, "N", "tasks in one submit (default 1)")                                                     \
+	X(DEEP, "deep", 0, NULL, "through a commit of the actor's store")
+
+enum option {
+#define X(id, name, letter, arg, help) OPT_##id,
+	OPTIONS(X)
+#undef X
+	OPT__COUNT
+};
+_Static_assert(OPT__COUNT <= 64, "a set of options is one word");
+
+typedef uint64_t option_set; /* of 1 << enum option */
+#define O(id) ((option_set)1 << OPT_##id)
+#define OPTIONS_GLOBAL (O(RUN_DIR) | O(TIMEOUT) | O(COORDINATOR) | O(HELP))
+
+struct option_def { const char *name; char letter; const char *arg; const char *help; };
+extern const struct option_def option_defs[OPT__COUNT];
+
+struct args {
+	const char *value[OPT__COUNT]; /* NULL: not given; "" for one without argument */
+	const char **words;            /* what is no option, in order; owned */
+	unsigned n_words;
+	unsigned rest;                 /* index of the first word behind "--"; n_words where there is none */
+};
+
+/* Reads argv from index at: options of the set and of the global ones, in any order, and words. stop_at_word: end before the first word (the options in front of
+ * the verb); *ret_at is where it ended. May be called again to add to a. 0; ERROR_BAD_REQUEST with a text and a suggestion as cure; -ENOMEM. */
+int args_parse(struct args *a, int argc, char *const *argv, int at, option_set set, bool stop_at_word, int *ret_at, struct error *e);
+void args_fini(struct args *a);
+/* The option of that long name that a verb with this set takes (its own before the global one); OPT__COUNT: none. */
+enum option option_find(option_set set, const char *name, size_t len);

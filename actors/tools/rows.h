@@ -1,0 +1,30 @@
+#pragma once
+/* Messages to rows. Pure: what a row shows of time is told by now_ms, the wall clock. Each returns a new reference, or NULL without memory. */
+#include "proto/envelope.pb-c.h"
+#include "actors/tools/row.h"
+
+json_t *row_of_task(const Troupe__Task *t, uint64_t now_ms);
+json_t *row_of_attempt(const Troupe__Attempt *a);
+json_t *row_of_receipt(const Troupe__Receipt *r, const char *queue);
+json_t *row_of_queue(const Troupe__Queue *q);
+json_t *row_of_worker(const Troupe__WorkerRow *w);
+json_t *row_of_tree(const Troupe__TreeRow *r);
+json_t *row_of_crash(const Troupe__Crash *c);
+json_t *row_of_status(const Troupe__Status *s);
+json_t *row_of_event(const Troupe__Event *e, const char *cursor);
+json_t *row_of_transition(const Troupe__Transition *t, const char *cursor);
+
+const char *task_state_name(Troupe__TaskState s);
+const char *exit_class_name(Troupe__ExitClass c);
+const char *reason_name(Troupe__Reason r);
+const char *actor_state_name(Troupe__ActorState s);
+const char *transition_name(Troupe__TransitionKind k);
+int task_state_parse(const char *s, size_t len, Troupe__TaskState *ret); /* 0 or ERROR_BAD_REQUEST */
+/* "exit 3", "signal 9", "done", "timeout": how an attempt ended, for people. */
+const char *outcome_text(const Troupe__Outcome *o, char *out, size_t size);
+/* "#4711" */
+const char *seq_text(uint64_t seq, char *out, size_t size);
+
+/* Prometheus text exposition of samples; help and type are written once per name, so samples of one name must be adjacent (metrics_sort). Caller frees. */
+void metrics_sort(Troupe__Sample **samples, size_t n);
+char *metrics_render(Troupe__Sample *const *samples, size_t n);
