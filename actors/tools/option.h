@@ -10,6 +10,7 @@
 	X(TIMEOUT, "timeout", 0, "TIME", "give up after this time, with exit status 124")                                \
 	X(COORDINATOR, "coordinator", 0, "NAME", "whose queues: coordinator:main, or main")                              \
 	X(HELP, "help", 'h', NULL, "say what the verb does")                                                             \
+	X(VERSION, "version", 'V', NULL, "say which version this is")                                                    \
 	X(JSON, "json", 0, NULL, "one JSON object a row")                                                                \
 	X(QUIET, "quiet", 'q', NULL, "ids only, and nothing on stderr but errors")                                       \
 	X(COLUMNS, "columns", 'o', "COL,...", "these columns; -o help lists them")                                       \
@@ -70,7 +71,7 @@ _Static_assert(OPT__COUNT <= 64, "a set of options is one word");
 
 typedef uint64_t option_set; /* of 1 << enum option */
 #define O(id) ((option_set)1 << OPT_##id)
-#define OPTIONS_GLOBAL (O(RUN_DIR) | O(TIMEOUT) | O(COORDINATOR) | O(HELP))
+#define OPTIONS_GLOBAL (O(RUN_DIR) | O(TIMEOUT) | O(COORDINATOR) | O(HELP) | O(VERSION))
 
 struct option_def { const char *name; char letter; const char *arg; const char *help; };
 extern const struct option_def option_defs[OPT__COUNT];

@@ -1,0 +1,329 @@
+/* submit --bulk: chunks of at most a thousand lines, each one atomic, a few in flight.
+ *
+ * Every task's id is the batch's id plus its line number, so all of it may be sent again at any time: what was accepted is recognised. A coordinator that dies
+ * is a pause; a full one is waited for; an error in a line ends the reading, lets what is in flight finish, and says which line it was and how to go on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "actors/tools/bulk.h"
+#include "actors/tools/progress.h"
+#include "actors/tools/rows.h"
+#include "actors/tools/tool.h"
+
+#define WINDOW 8u                /* chunks in flight */
+#define CHUNK_ARENA (8u << 20)
+#define PATIENCE_MS 60000u       /* of one chunk, over the death of a coordinator and more */
+#define BUSY_PAUSE_MS 100u       /* where a refusal names no time */
+
+struct chunk {
+	struct bulk *bulk;
+	struct arena *arena;
+	Troupe__TaskSpec *tasks[BULK_CHUNK_MAX];
+	uint64_t lines[BULK_CHUNK_MAX];  /* of each task */
+	size_t n, bytes;
+	bool flying;
+	uint64_t retry_at_ms;        /* refused as busy: send again then; 0 = not so */
+};
+
+struct bulk {
+	struct tool *t;
+	struct bulk_defaults defaults;
+	const char *path;
+	FILE *f;
+	uint64_t line, accepted, duplicate, total;
+	size_t in_flight;
+	bool end;                    /* of the file, or after an error */
+	struct error error;          /* the first */
+	struct progress progress;
+	struct chunk *chunks;        /* WINDOW of them */
+	char *text;                  /* getline's */
+	size_t text_room;
+	char *held;                  /* a line that did not fit its chunk any more */
+	size_t held_len;
+	bool has_held;
+};
+
+static void bulk_fail(struct bulk *b, const struct error *e)
+{
+	if (b->error.code == ERROR_NONE || (e->index && e->index < b->error.index))
+		b->error = *e;
+	b->end = true;
+}
+
+static void chunk_send(struct chunk *c);
+
+static void on_receipts(const struct chunk *c, const Troupe__Submitted *s)
+{
+	struct bulk *b = c->bulk;
+	for (size_t i = 0; i < s->n_receipts; i++) {
+		b->accepted += !s->receipts[i]->existing;
+		b->duplicate += s->receipts[i]->existing;
+		if (tool_quiet(b->t)) {
+			json_t *row = row_of_receipt(s->receipts[i], i < c->n ? c->tasks[i]->queue : NULL);
+			if (row && i < c->n)
+				row_number(row, "line", c->lines[i]);
+			struct emit em = { .t = b->t, .table = &table_receipts };
+			emit_row(&em, row);
+		}
+	}
+}
+
+static void on_answer(void *ctx, const struct client_answer *a)
+{
+	struct chunk *c = ctx;
+	struct bulk *b = c->bulk;
+	c->flying = false;
+	if (a->error && (a->error->code == ERROR_BUSY || a->error->code == ERROR_DISK_LOW) && a->error->retryable) {
+		c->retry_at_ms = clock_mono_ms() + (a->error->retry_after_ms ? a->error->retry_after_ms : BUSY_PAUSE_MS);
+		return;
+	}
+	b->in_flight--;
+	if (a->error) {
+		struct error e = *a->error;
+		/* The node counts the tasks of a submit from 1; people count lines. */
+		size_t at = e.index >= 1 && e.index <= c->n ? e.index - 1 : 0;
+		char text[sizeof e.text];
+		memcpy(text, e.text, sizeof text);
+		if (e.index)
+			snprintf(e.text, sizeof e.text, "line %llu: %.220s", (unsigned long long)c->lines[at], text);
+		else
+			snprintf(e.text, sizeof e.text, "lines %llu to %llu: %.190s", (unsigned long long)c->lines[0], (unsigned long long)c->lines[c->n - 1], text);
+		e.index = (uint32_t)c->lines[at];
+		bulk_fail(b, &e);
+	} else if (a->env->body_case == TROUPE__ENVELOPE__BODY_SUBMITTED) {
+		on_receipts(c, a->env->submitted);
+	} else {
+		struct error e;
+		error_set(&e, ERROR_VERSION, "the coordinator answered a submit with something else");
+		bulk_fail(b, &e);
+	}
+	c->n = 0;
+}
+
+static void chunk_send(struct chunk *c)
+{
+	struct bulk *b = c->bulk;
+	struct error e = { .code = ERROR_NONE };
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__Submit submit = TROUPE__SUBMIT__INIT;
+	submit.tasks = c->tasks;
+	submit.n_tasks = c->n;
+	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
+	env.submit = &submit;
+	struct client_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = b->t->timeout_ms ? b->t->timeout_ms : PATIENCE_MS, .on_answer = on_answer, .ctx = c };
+	c->retry_at_ms = 0;
+	int code = client_start(b->t->client, &r, &e);
+	if (code == 0) {
+		c->flying = true;
+		return;
+	}
+	if (code == ERROR_BUSY) {
+		c->retry_at_ms = clock_mono_ms() + BUSY_PAUSE_MS;
+		return;
+	}
+	if (code < 0)
+		error_set(&e, ERROR_INTERNAL, "%s", strerror(-code));
+	b->in_flight--;
+	c->n = 0;
+	bulk_fail(b, &e);
+}
+
+/* The next line that is not empty; false at the end. */
+static bool next_line(struct bulk *b, const char **ret, size_t *ret_len)
+{
+	if (b->has_held) {
+		*ret = b->held;
+		*ret_len = b->held_len;
+		b->has_held = false;
+		return true;
+	}
+	ssize_t len;
+	while ((len = getline(&b->text, &b->text_room, b->f)) >= 0) {
+		b->line++;
+		while (len > 0 && strchr(" \t\r\n", b->text[len - 1]))
+			len--;
+		if (len == 0)
+			continue;
+		*ret = b->text;
+		*ret_len = (size_t)len;
+		return true;
+	}
+	if (ferror(b->f)) {
+		struct error e;
+		error_set(&e, ERROR_STORE, "%.150s: %s", b->path, strerror(errno));
+		bulk_fail(b, &e);
+	}
+	return false;
+}
+
+static void hold(struct bulk *b, const char *text, size_t len)
+{
+	if (text != b->held) {
+		free(b->held);
+		b->held = strndup(text, len);
+	}
+	b->held_len = len;
+	b->has_held = b->held != NULL;
+}
+
+/* Fills c from the file. */
+static void chunk_fill(struct chunk *c)
+{
+	struct bulk *b = c->bulk;
+	const char *text;
+	size_t len;
+	c->n = c->bytes = 0;
+	arena_reset(c->arena);
+	while (c->n < BULK_CHUNK_MAX) {
+		struct error e = { .code = ERROR_NONE };
+		Troupe__TaskSpec *task;
+		if (!next_line(b, &text, &len)) {
+			b->end = true;
+			return;
+		}
+		int code = bulk_line(text, len, b->line, &b->defaults, c->arena, &task, &e);
+		if (code == -ENOMEM && c->n > 0) { /* the chunk's arena is full: this line begins the next one */
+			hold(b, text, len);
+			return;
+		}
+		if (code != 0) {
+			if (code < 0)
+				error_set(&e, ERROR_TOO_LARGE, "line %llu takes too much memory", (unsigned long long)b->line);
+			e.index = (uint32_t)b->line;
+			bulk_fail(b, &e);
+			return;
+		}
+		size_t size = troupe__task_spec__get_packed_size(task) + 8;
+		if (c->n > 0 && c->bytes + size > BULK_CHUNK_BYTES) {
+			hold(b, text, len);
+			return;
+		}
+		c->bytes += size;
+		c->lines[c->n] = b->line;
+		c->tasks[c->n++] = task;
+	}
+}
+
+static int bulk_run(struct bulk *b)
+{
+	for (;;) {
+		uint64_t now_ms = clock_mono_ms(), until_ms = now_ms + 1000;
+		for (size_t i = 0; i < WINDOW; i++) {
+			struct chunk *c = &b->chunks[i];
+			if (c->retry_at_ms && now_ms >= c->retry_at_ms)
+				chunk_send(c);
+			if (c->retry_at_ms && c->retry_at_ms < until_ms)
+				until_ms = c->retry_at_ms;
+			if (c->n == 0 && !b->end) {
+				chunk_fill(c);
+				if (b->error.code) /* tasks before the bad line go with it: the line is named, so nothing may be skipped */
+					c->n = 0;
+				if (c->n) {
+					b->in_flight++;
+					chunk_send(c);
+				}
+			}
+		}
+		if (b->in_flight == 0 && b->end)
+			return 0;
+		int code = client_poll(b->t->client, until_ms);
+		if (code < 0)
+			return code;
+		progress_show(&b->progress, b->accepted + b->duplicate);
+	}
+}
+
+/* Lines of a regular file, for the bar. */
+static uint64_t count_lines(int fd)
+{
+	struct stat st;
+	char buffer[65536];
+	uint64_t n = 0;
+	ssize_t len;
+	off_t at = 0;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return 0;
+	char last = '\n';
+	while ((len = pread(fd, buffer, sizeof buffer, at)) > 0) {
+		for (const char *p = buffer; (p = memchr(p, '\n', (size_t)(buffer + len - p))); p++)
+			n++;
+		last = buffer[len - 1];
+		at += len;
+	}
+	return n + (last != '\n');
+}
+
+static int bulk_report(struct bulk *b, const char *queue)
+{
+	char a[32], d[32], batch[ID_TEXT];
+	struct tool *t = b->t;
+	if (b->error.code == ERROR_NONE) {
+		if (!tool_quiet(t))
+			printf("accepted %s   duplicate %s   rejected 0      durable: yes (fsync)\n", number_grouped(b->accepted, a, sizeof a),
+			       number_grouped(b->duplicate, d, sizeof d));
+		return EXIT_OK;
+	}
+	id_format(&b->defaults.batch, batch);
+	if (!b->error.cure[0])
+		error_cure(&b->error, "correct the line, keep the lines before it, and go on: troupe submit %s%s--bulk %.40s --batch %s", queue ? queue : "", queue ? " " : "",
+		           b->path, batch);
+	int status = tool_fail_name(t, queue, &b->error);
+	fprintf(stderr, "  accepted %s   duplicate %s   batch %s: the same command with --batch %s goes on where this ended\n", number_grouped(b->accepted, a, sizeof a),
+	        number_grouped(b->duplicate, d, sizeof d), batch, batch);
+	return status;
+}
+
+int submit_bulk(struct tool *t, const char *path)
+{
+	struct bulk b = { .t = t, .path = strcmp(path, "-") == 0 ? "stdin" : path };
+	struct error e;
+	char batch[ID_TEXT];
+	if (t->args.n_words > 1)
+		return tool_usage(t, "--bulk takes at most a queue: the payloads are in the file");
+	if (tool_has(t, OPT_FILE) || tool_has(t, OPT_EXEC) || tool_has(t, OPT_ID) || tool_has(t, OPT_WAIT))
+		return tool_usage(t, "--bulk excludes --file, --exec, --id and --wait");
+	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms() };
+	if (tool_has(t, OPT_BATCH) && id_parse(tool_option(t, OPT_BATCH), &b.defaults.batch, &e) != 0)
+		return tool_usage(t, "--batch: %s", e.text);
+	b.f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (!b.f)
+		return tool_file(t, path, errno);
+	struct stat st;
+	if (fstat(fileno(b.f), &st) == 0 && S_ISDIR(st.st_mode)) {
+		fclose(b.f);
+		return tool_file(t, path, EISDIR);
+	}
+	id_format(&b.defaults.batch, batch);
+	if (!tool_quiet(t))
+		fprintf(stderr, "batch %s\n", batch);
+	b.total = count_lines(fileno(b.f));
+	progress_begin(&b.progress, b.path, b.total, tool_quiet(t));
+
+	int code = 0;
+	b.chunks = calloc(WINDOW, sizeof *b.chunks);
+	for (size_t i = 0; b.chunks && i < WINDOW; i++) {
+		b.chunks[i].bulk = &b;
+		b.chunks[i].arena = arena_new(CHUNK_ARENA);
+		if (!b.chunks[i].arena)
+			code = -ENOMEM;
+	}
+	if (!b.chunks)
+		code = -ENOMEM;
+	if (code == 0)
+		code = bulk_run(&b);
+	progress_end(&b.progress, b.accepted + b.duplicate);
+	int status = code < 0 ? tool_fail_code(t, code, NULL) : bulk_report(&b, b.defaults.queue);
+
+	for (size_t i = 0; b.chunks && i < WINDOW; i++)
+		arena_unref(b.chunks[i].arena);
+	free(b.chunks);
+	free(b.text);
+	free(b.held);
+	if (b.f != stdin)
+		fclose(b.f);
+	return status;
+}

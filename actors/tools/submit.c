@@ -1,0 +1,202 @@
+/* submit: one task, from the command line. */
+#include <errno.h>
+#include <string.h>
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/parse.h"
+#include "actors/tools/bulk.h"
+#include "actors/tools/rows.h"
+#include "actors/tools/tool.h"
+
+#define PAYLOAD_MAX (64u * 1024)  /* inline in a task */
+#define TAGS_MAX 32u
+
+/* A task made of options: what it points at. */
+struct draft {
+	Troupe__TaskSpec spec;
+	Troupe__Level level;
+	Troupe__RetryPolicy retry;
+	struct id id;
+	char *tags[TAGS_MAX];
+	char *tag_text;                /* owned */
+	uint8_t *payload;              /* owned */
+	ProtobufCBinaryData *argv;     /* owned */
+};
+
+static void draft_fini(struct draft *d)
+{
+	free(d->tag_text);
+	free(d->payload);
+	free(d->argv);
+}
+
+static int draft_tags(struct tool *t, struct draft *d)
+{
+	if (!tool_has(t, OPT_REQUIRE))
+		return 0;
+	d->tag_text = strdup(tool_option(t, OPT_REQUIRE));
+	if (!d->tag_text)
+		return tool_fail_code(t, -ENOMEM, NULL);
+	char *rest = d->tag_text, *tag;
+	while ((tag = strsep(&rest, ",")))
+		if (*tag && d->spec.n_tags < TAGS_MAX)
+			d->tags[d->spec.n_tags++] = tag;
+	d->spec.tags = d->tags;
+	return 0;
+}
+
+static int draft_options(struct tool *t, struct draft *d)
+{
+	struct error e;
+	uint64_t deadline_ms = 0, attempts = 0;
+	Troupe__TaskSpec *s = &d->spec;
+	int status = tool_duration(t, OPT_DELAY, &s->delay_ms);
+	status = status ? status : tool_duration(t, OPT_RUN_TIMEOUT, &s->timeout_ms);
+	status = status ? status : tool_duration(t, OPT_DEADLINE, &deadline_ms);
+	status = status ? status : tool_number(t, OPT_MAX_ATTEMPTS, 1, 1000000, &attempts);
+	status = status ? status : draft_tags(t, d);
+	if (status != 0)
+		return status;
+	if (deadline_ms)
+		s->deadline_at_ms = clock_wall_ms() + deadline_ms;
+	if (attempts) {
+		troupe__retry_policy__init(&d->retry);
+		d->retry.max_attempts = (uint32_t)attempts;
+		s->retry = &d->retry;
+	}
+	if (tool_has(t, OPT_PRIORITY)) {
+		troupe__level__init(&d->level);
+		if (parse_priority(tool_option(t, OPT_PRIORITY), &d->level.value, &e) != 0)
+			return tool_usage(t, "--priority: %s", e.text);
+		s->priority = &d->level;
+	}
+	if (tool_has(t, OPT_RUN_AT) && date_parse(tool_option(t, OPT_RUN_AT), &s->run_at_ms, &e) != 0)
+		return tool_usage(t, "--run-at: %s", e.text);
+	if (tool_has(t, OPT_UNIQUE))
+		s->unique_key = (char *)(uintptr_t)tool_option(t, OPT_UNIQUE);
+	if (tool_has(t, OPT_UNIQUE_MODE) && unique_mode_parse(tool_option(t, OPT_UNIQUE_MODE), &s->unique_mode, &e) != 0)
+		return tool_usage(t, "--unique-mode: %s", e.text);
+	if (tool_has(t, OPT_CONTENT_TYPE))
+		s->content_type = (char *)(uintptr_t)tool_option(t, OPT_CONTENT_TYPE);
+	d->id = client_id(t->client);
+	if (tool_has(t, OPT_ID) && id_parse(tool_option(t, OPT_ID), &d->id, &e) != 0)
+		return tool_usage(t, "--id: %s", e.text);
+	s->id = (ProtobufCBinaryData){ .len = sizeof d->id.b, .data = d->id.b };
+	return 0;
+}
+
+/* What the words say: QUEUE, then the payload; or with --exec the command. argv is kept as it was given. */
+static int draft_words(struct tool *t, struct draft *d)
+{
+	const struct args *a = &t->args;
+	if (a->n_words == 0)
+		return tool_usage(t, "it needs a queue: troupe submit QUEUE PAYLOAD");
+	d->spec.queue = (char *)(uintptr_t)a->words[0];
+	if (tool_has(t, OPT_EXEC)) {
+		unsigned first = a->rest < a->n_words ? a->rest : 1;
+		unsigned n = a->n_words - first;
+		if (n == 0 || first != 1)
+			return tool_usage(t, "--exec takes a queue and then the command: troupe submit QUEUE --exec -- COMMAND ARGUMENT...");
+		d->argv = calloc(n, sizeof *d->argv);
+		if (!d->argv)
+			return tool_fail_code(t, -ENOMEM, NULL);
+		for (unsigned i = 0; i < n; i++)
+			d->argv[i] = (ProtobufCBinaryData){ .len = strlen(a->words[first + i]), .data = (uint8_t *)(uintptr_t)a->words[first + i] };
+		d->spec.argv = d->argv;
+		d->spec.n_argv = n;
+	} else if (a->n_words > 2) {
+		return tool_usage(t, "a task has one payload: quote it; for a command write --exec -- COMMAND");
+	}
+	const char *word = !tool_has(t, OPT_EXEC) && a->n_words == 2 ? a->words[1] : NULL;
+	const char *file = tool_has(t, OPT_FILE) ? tool_option(t, OPT_FILE) : word && strcmp(word, "-") == 0 ? "-" : NULL;
+	if (file && word && tool_has(t, OPT_FILE))
+		return tool_usage(t, "the payload comes from --file or from the command line, not from both");
+	if (file) {
+		int status = tool_read(t, file, PAYLOAD_MAX, &d->payload, &d->spec.payload.len);
+		if (status != 0)
+			return status;
+		d->spec.payload.data = d->payload;
+	} else if (word) {
+		d->spec.payload = (ProtobufCBinaryData){ .len = strlen(word), .data = (uint8_t *)(uintptr_t)word };
+	} else if (!d->spec.n_argv) {
+		return tool_usage(t, "it needs a payload: a word, - for stdin, --file FILE, --bulk FILE, or --exec -- COMMAND");
+	}
+	return 0;
+}
+
+static void on_end(struct tool *t, const Troupe__Task *task, void *ctx)
+{
+	const Troupe__Outcome *o = task->outcome;
+	int *verdict = ctx;
+	if (o && o->output.len && !tool_quiet(t))
+		fwrite(o->output.data, 1, o->output.len, stdout);
+	if (tool_has(t, OPT_JSON)) {
+		json_t *row = row_of_task(task, clock_wall_ms());
+		_cleanup_(freep) char *line = row_json(row);
+		json_decref(row);
+		if (line)
+			puts(line);
+	}
+	bool done = task->state == TROUPE__TASK_STATE__DONE;
+	if (!done && !tool_quiet(t)) {
+		char text[64];
+		fprintf(stderr, "%s%s%s%s%s\n", task_state_name(task->state), o ? ": " : "", o ? outcome_text(o, text, sizeof text) : "", task->last_error[0] ? ", " : "",
+		        task->last_error);
+	}
+	*verdict = tool_has(t, OPT_PASS_STATUS) ? pass_status(task) : done ? EXIT_OK : EXIT_NO;
+}
+
+static int submit_one(struct tool *t, struct draft *d)
+{
+	_cleanup_(arena_unrefp) struct arena *arena = NULL;
+	const Troupe__Envelope *answer;
+	struct error e = { .code = ERROR_NONE };
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__Submit submit = TROUPE__SUBMIT__INIT;
+	Troupe__TaskSpec *specs[1] = { &d->spec };
+	submit.tasks = specs;
+	submit.n_tasks = 1;
+	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
+	env.submit = &submit;
+	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	if (code != 0)
+		return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? d->spec.queue : t->coordinator, &e) : tool_fail_code(t, code, &e);
+	if (answer->body_case != TROUPE__ENVELOPE__BODY_SUBMITTED || answer->submitted->n_receipts != 1) {
+		error_set(&e, ERROR_VERSION, "%s did not answer with one receipt", t->coordinator);
+		return tool_fail(t, &e);
+	}
+	const Troupe__Receipt *receipt = answer->submitted->receipts[0];
+	struct ref ref = { .kind = REF_ID };
+	if (receipt->id.len == sizeof ref.id.b)
+		memcpy(ref.id.b, receipt->id.data, sizeof ref.id.b);
+	bool waits = tool_has(t, OPT_WAIT) || tool_has(t, OPT_PASS_STATUS);
+	if (tool_has(t, OPT_JSON) && !waits)
+		return emit_one(t, &table_receipts, row_of_receipt(receipt, d->spec.queue));
+	char text[ID_TEXT];
+	id_format(&ref.id, text);
+	if (!waits || tool_has(t, OPT_QUIET))
+		puts(text);
+	if (receipt->existing && !tool_quiet(t))
+		fputs("that task was there already\n", stderr);
+	if (!waits)
+		return EXIT_OK;
+	fflush(stdout);
+	int verdict = EXIT_OK;
+	int status = wait_for(t, &ref, 1, false, true, on_end, &verdict);
+	return status ? status : verdict;
+}
+
+int verb_submit(struct tool *t)
+{
+	if (tool_has(t, OPT_BULK))
+		return submit_bulk(t, tool_option(t, OPT_BULK));
+	struct draft d = { .payload = NULL };
+	troupe__task_spec__init(&d.spec);
+	int status = draft_words(t, &d);
+	if (status == 0)
+		status = draft_options(t, &d);
+	if (status == 0)
+		status = submit_one(t, &d);
+	draft_fini(&d);
+	return status;
+}

@@ -1,0 +1,268 @@
+/* The table of verbs: -h, the list of verbs and the completions are made from it. */
+#include <limits.h>
+#include <string.h>
+#include "common/base/cleanup.h"
+#include "common/base/parse.h"
+#include "actors/tools/tool.h"
+
+#define ROWS (O(JSON) | O(QUIET) | O(COLUMNS) | O(NO_HEADER))
+#define WATCHED (ROWS | O(WATCH))
+#define FILTER (O(QUEUE) | O(STATE) | O(FAILED) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER))
+#define CHANGE (O(YES) | O(DRY_RUN) | O(JSON) | O(QUIET))
+#define SPEC (O(PRIORITY) | O(DELAY) | O(RUN_AT) | O(UNIQUE) | O(UNIQUE_MODE) | O(MAX_ATTEMPTS) | O(RUN_TIMEOUT) | O(DEADLINE) | O(REQUIRE) | O(CONTENT_TYPE) | O(ID))
+#define MANY UINT_MAX
+
+/* group, name, arguments, summary, { two examples }, options, words at least and at most, function, works without a node */
+const struct tool_verb tool_verbs[] = {
+	{ "tasks", "submit", "QUEUE [PAYLOAD | -]", "give work to a queue; prints the task's id once it is on disk",
+	  { "troupe submit emails '{\"to\":\"ann@example.org\"}' --priority high --delay 10m", "troupe submit build --wait --pass-status --exec -- make -C /srv/app" },
+	  SPEC | ROWS | O(FILE) | O(BULK) | O(BATCH) | O(EXEC) | O(WAIT) | O(PASS_STATUS), 0, MANY, verb_submit },
+	{ "tasks", "get", "TASK...", "one task in full, with its attempts",
+	  { "troupe get '#4711'", "troupe get 01JD3Q7M4ZK8V2T5XW9RB6NC0E --payload --json" },
+	  ROWS | O(PAYLOAD) | O(WATCH), 1, MANY, verb_get },
+	{ "tasks", "result", "TASK", "a finished task's output, byte for byte",
+	  { "troupe result '#4711'", "troupe result '#4711' --wait --timeout 5m > report.pdf" },
+	  O(WAIT) | O(PASS_STATUS), 1, 1, verb_result },
+	{ "tasks", "wait", "TASK... | -", "wait until tasks are final",
+	  { "troupe wait '#4711' --timeout 10m", "troupe submit build -q --exec -- make | troupe wait - --pass-status" },
+	  ROWS | O(ANY) | O(PASS_STATUS), 1, MANY, verb_wait },
+	{ "tasks", "list", "", "tasks, newest last, by state, queue, tag, age or error",
+	  { "troupe list --queue emails --state running,dead", "troupe list --failed -q | troupe retry -" },
+	  WATCHED | FILTER | O(LIMIT) | O(PAYLOAD), 0, 0, verb_list },
+	{ "tasks", "explain", "TASK...", "why a task does not run, or what became of it",
+	  { "troupe explain '#88140'", "troupe explain W9RB6NC0E" },
+	  O(JSON) | O(WATCH), 1, MANY, verb_explain },
+	{ "tasks", "cancel", "TASK... | -", "take tasks back; what runs is asked to end, then killed",
+	  { "troupe cancel '#4711'", "troupe cancel --queue emails --state scheduled --dry-run" },
+	  FILTER | CHANGE | O(ALL), 0, MANY, verb_cancel },
+	{ "tasks", "retry", "TASK... | -", "run dead tasks once more, with fresh attempts",
+	  { "troupe retry '#4711'", "troupe list --failed --error 'connection refused' -q | troupe retry -" },
+	  FILTER | CHANGE | O(ALL) | O(FORCE), 0, MANY, verb_retry },
+
+	{ "queues", "queue list", "", "the queues, with counts",
+	  { "troupe queue list --watch", "troupe queue list --json | jq .ready" },
+	  WATCHED, 0, 0, verb_queue_list },
+	{ "queues", "queue show", "QUEUE", "one queue in full, with its policy",
+	  { "troupe queue show emails", "troupe queue show emails --json" },
+	  O(JSON) | O(WATCH), 1, 1, verb_queue_show },
+	{ "queues", "queue pause", "QUEUE", "give out no more of its tasks; what runs goes on",
+	  { "troupe queue pause emails --why 'mail server is down'", "troupe queue pause emails --dry-run" },
+	  O(WHY) | O(DRY_RUN), 1, 1, verb_queue_pause },
+	{ "queues", "queue resume", "QUEUE", "give out its tasks again",
+	  { "troupe queue resume emails", "troupe queue resume emails --dry-run" },
+	  O(DRY_RUN), 1, 1, verb_queue_resume },
+	{ "queues", "queue add", "QUEUE", "make a queue with the standard policy",
+	  { "troupe queue add reports", "troupe queue add reports --dry-run" },
+	  O(DRY_RUN), 1, 1, verb_queue_add },
+	{ "queues", "dlq list", "", "dead tasks",
+	  { "troupe dlq list --queue emails", "troupe dlq list -o task,cause,exit_code,last_error" },
+	  WATCHED | O(QUEUE) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER) | O(LIMIT) | O(PAYLOAD), 0, 0, verb_dlq_list },
+	{ "queues", "dlq show", "TASK", "one dead task in full: every attempt and its stderr",
+	  { "troupe dlq show '#4711'", "troupe dlq show '#4711' --json" },
+	  ROWS | O(PAYLOAD), 1, 1, verb_dlq_show },
+	{ "queues", "dlq retry", "TASK... | -", "run dead tasks once more",
+	  { "troupe dlq retry '#4711'", "troupe dlq retry --queue emails --all --yes" },
+	  O(QUEUE) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER) | CHANGE | O(ALL) | O(FORCE), 0, MANY, verb_dlq_retry },
+	{ "queues", "dlq purge", "TASK... | -", "forget dead tasks for good",
+	  { "troupe dlq purge --older 30d --dry-run", "troupe dlq purge '#4711'" },
+	  O(QUEUE) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER) | CHANGE | O(ALL), 0, MANY, verb_dlq_purge },
+	{ "queues", "dlq export", "", "dead tasks as JSON lines that submit --bulk reads",
+	  { "troupe dlq export > dead.jsonl", "troupe dlq export --queue emails --newer 1d" },
+	  O(QUEUE) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER), 0, 0, verb_dlq_export },
+	{ "queues", "check-store", "", "compare the store's counters and indexes with a full scan",
+	  { "troupe check-store", "troupe check-store --json --timeout 10m" },
+	  O(JSON), 0, 0, verb_check_store },
+
+	{ "node", "ping", "[ACTOR]", "does it answer, and how fast",
+	  { "troupe ping", "troupe ping coordinator:main --deep" },
+	  O(DEEP) | O(JSON) | O(QUIET), 0, 1, verb_ping },
+	{ "node", "status", "", "the node at a glance",
+	  { "troupe status", "troupe status --json" },
+	  O(JSON) | O(QUIET) | O(WATCH), 0, 0, verb_status },
+	{ "node", "doctor", "", "look for what is wrong, from the socket to the disk",
+	  { "troupe doctor", "troupe doctor --json" },
+	  ROWS, 0, 0, verb_doctor, true },
+	{ "node", "check-config", "", "read the configuration as trouped would",
+	  { "troupe check-config", "troupe check-config -c ./troupe.conf" },
+	  O(CONFIG), 0, 0, verb_check_config, true },
+	{ "node", "reload", "", "read the configuration again and apply what changed",
+	  { "troupe reload --dry-run", "troupe reload --restart-changed" },
+	  O(DRY_RUN) | O(RESTART_CHANGED) | O(JSON), 0, 0, verb_reload },
+	{ "node", "tree", "[SUPERVISOR]", "the supervision tree",
+	  { "troupe tree", "troupe tree --watch=5s" },
+	  WATCHED, 0, 1, verb_tree },
+	{ "node", "ps", "", "the node's processes",
+	  { "troupe ps", "troupe ps -o pid,address,rss,threads" },
+	  WATCHED, 0, 0, verb_ps },
+	{ "node", "workers", "", "who works on what",
+	  { "troupe workers --watch", "troupe workers --json" },
+	  WATCHED, 0, 0, verb_workers },
+	{ "node", "metrics", "", "the numbers in Prometheus' text format",
+	  { "troupe metrics", "troupe metrics > /var/lib/node_exporter/troupe.prom" },
+	  0, 0, 0, verb_metrics },
+
+	{ "actors", "actor start", "ACTOR", "start a child that is stopped or has failed",
+	  { "troupe actor start worker:emails/1", "troupe actor start counter:1 --json" },
+	  ROWS, 1, 1, verb_actor },
+	{ "actors", "actor stop", "ACTOR", "stop a child, and leave it stopped",
+	  { "troupe actor stop worker:emails/1", "troupe actor stop counter:1 --dry-run" },
+	  ROWS | O(DRY_RUN), 1, 1, verb_actor },
+	{ "actors", "actor restart", "ACTOR", "stop a child and start it again",
+	  { "troupe actor restart coordinator:main", "troupe actor restart counter:1 --dry-run" },
+	  ROWS | O(DRY_RUN), 1, 1, verb_actor },
+	{ "actors", "actor kill", "ACTOR", "SIGKILL, as if it had crashed: its supervisor decides what follows",
+	  { "troupe actor kill worker:emails/1", "troupe actor kill counter:1 --dry-run" },
+	  ROWS | O(DRY_RUN), 1, 1, verb_actor },
+	{ "actors", "actor delete", "ACTOR", "forget a stopped child",
+	  { "troupe actor delete counter:1", "troupe actor delete counter:1 --dry-run" },
+	  ROWS | O(DRY_RUN), 1, 1, verb_actor },
+	{ "actors", "actor spec", "ACTOR", "what a child is started with",
+	  { "troupe actor spec coordinator:main", "troupe actor spec worker:emails/1 --json" },
+	  ROWS, 1, 1, verb_actor },
+	{ "actors", "actor count", "[SUPERVISOR]", "children: specified, active, supervisors, workers",
+	  { "troupe actor count", "troupe actor count --json" },
+	  ROWS, 0, 1, verb_actor },
+	{ "actors", "crashes", "[ACTOR | NUMBER]", "how actors died, newest first; one in full by its number",
+	  { "troupe crashes", "troupe crashes 17" },
+	  WATCHED | O(LIMIT), 0, 1, verb_crashes },
+	{ "actors", "logs", "ACTOR | TASK", "the last lines that an actor, or a task's last attempt, wrote to stderr",
+	  { "troupe logs coordinator:main", "troupe logs '#4711'" },
+	  O(WATCH), 1, 1, verb_logs },
+	{ "actors", "events", "", "what happened to actors and tasks, in order of time",
+	  { "troupe events -f", "troupe events --task '#4711' --after 0 --json" },
+	  ROWS | O(FOLLOW) | O(AFTER) | O(TYPE) | O(TAIL) | O(TASK), 0, 0, verb_events },
+	{ "actors", "tell", "ACTOR TYPE [PAYLOAD | -]", "send a message that is not answered",
+	  { "troupe tell counter:1 counter.add 5", "troupe tell room:42 room.say '{\"text\":\"hello\"}'" },
+	  O(CONTENT_TYPE), 2, 3, verb_tell },
+	{ "actors", "ask", "ACTOR TYPE [PAYLOAD | -]", "send a message and print the answer; a system verb's name takes its message as JSON",
+	  { "troupe ask counter:1 counter.get", "troupe ask coordinator:main queue_ask '{\"name\":\"emails\"}'" },
+	  O(CONTENT_TYPE) | O(JSON), 2, 3, verb_ask },
+
+	{ "measure", "bench submit", "", "submits with one outstanding: the time to an acknowledgement on disk",
+	  { "troupe bench submit --queue bench", "troupe bench submit --queue bench --count 5000 --json" },
+	  ROWS | O(QUEUE) | O(COUNT) | O(SIZE) | O(CHUNK) | O(OUTSTANDING), 0, 0, verb_bench },
+	{ "measure", "bench e2e", "", "submit to finished, many at a time",
+	  { "troupe bench e2e --queue bench --count 20000", "troupe bench e2e --queue bench --outstanding 1" },
+	  ROWS | O(QUEUE) | O(COUNT) | O(SIZE) | O(CHUNK) | O(OUTSTANDING), 0, 0, verb_bench },
+	{ "measure", "bench drain", "", "fill a paused queue, then time the workers alone",
+	  { "troupe bench drain --queue bench --count 20000", "troupe bench drain --queue bench --json" },
+	  ROWS | O(QUEUE) | O(COUNT) | O(SIZE) | O(CHUNK) | O(OUTSTANDING), 0, 0, verb_bench },
+	{ "measure", "bench ask", "[ACTOR]", "round trips to an actor",
+	  { "troupe bench ask", "troupe bench ask topic:events --outstanding 64" },
+	  ROWS | O(COUNT) | O(SIZE) | O(OUTSTANDING), 0, 1, verb_bench },
+
+	{ "other", "completion", "bash | zsh | fish", "completions for a shell, on stdout",
+	  { "eval \"$(troupe completion bash)\"", "troupe completion fish > ~/.config/fish/completions/troupe.fish" },
+	  0, 1, 1, verb_completion, true },
+	{ "other", "help", "[VERB...]", "the list of verbs, or what one does",
+	  { "troupe help", "troupe help submit" },
+	  0, 0, 2, verb_help_verb, true },
+	{ "other", "version", "", "this tool's version",
+	  { "troupe version", "troupe status --json | jq -r .version" },
+	  0, 0, 0, verb_version, true },
+};
+const size_t n_tool_verbs = ELEMENTS(tool_verbs);
+
+static size_t first_len(const char *name) { return strcspn(name, " "); }
+
+const struct tool_verb *verb_lookup(const char *const *words, unsigned n, unsigned *ret_used)
+{
+	for (size_t i = 0; i < n_tool_verbs; i++) {
+		const char *name = tool_verbs[i].name;
+		size_t len = first_len(name);
+		if (n == 0 || strlen(words[0]) != len || memcmp(words[0], name, len) != 0)
+			continue;
+		if (!name[len]) {
+			*ret_used = 1;
+			return &tool_verbs[i];
+		}
+		if (n >= 2 && strcmp(name + len + 1, words[1]) == 0) {
+			*ret_used = 2;
+			return &tool_verbs[i];
+		}
+	}
+	return NULL;
+}
+
+bool verb_is_first_word(const char *word)
+{
+	for (size_t i = 0; i < n_tool_verbs; i++)
+		if (tool_verbs[i].name[first_len(tool_verbs[i].name)] && strlen(word) == first_len(tool_verbs[i].name) &&
+		    memcmp(word, tool_verbs[i].name, strlen(word)) == 0)
+			return true;
+	return false;
+}
+
+void verb_unknown(const char *const *words, unsigned n, struct error *e)
+{
+	char firsts[128][16];
+	const char *names[128];
+	size_t count = 0;
+	bool group = n > 1 && verb_is_first_word(words[0]);
+	const char *wrong = group ? words[1] : words[0];
+	for (size_t i = 0; i < n_tool_verbs && count < ELEMENTS(names); i++) {
+		const char *name = tool_verbs[i].name;
+		size_t len = first_len(name);
+		if (!group) {
+			snprintf(firsts[count], sizeof firsts[count], "%.*s", (int)len, name);
+			names[count] = firsts[count];
+			count++;
+		} else if (name[len] && strlen(words[0]) == len && memcmp(words[0], name, len) == 0) {
+			names[count++] = name + len + 1;
+		}
+	}
+	const char *best = suggest(wrong, names, count);
+	error_set(e, ERROR_BAD_REQUEST, "there is no verb '%s%s%.60s'", group ? words[0] : "", group ? " " : "", wrong);
+	if (best)
+		error_cure(e, "did you mean troupe %s%s%s?", group ? words[0] : "", group ? " " : "", best);
+	else
+		error_cure(e, "troupe help lists the verbs");
+}
+
+static void print_option(FILE *f, enum option o)
+{
+	const struct option_def *d = &option_defs[o];
+	char left[64], letter[8] = "    ";
+	if (d->letter)
+		snprintf(letter, sizeof letter, "-%c, ", d->letter);
+	snprintf(left, sizeof left, "%s--%s%s%s", letter, d->name, d->arg && d->arg[0] != '[' ? " " : "", d->arg ? d->arg : "");
+	fprintf(f, "  %-28s %s\n", left, d->help);
+}
+
+void verb_help(FILE *f, const struct tool_verb *v)
+{
+	fprintf(f, "  %s\n  %s\n\n", v->examples[0], v->examples[1]);
+	fprintf(f, "usage: troupe %s%s%s%s\n\n%s\n\n", v->name, v->options ? " [option...]" : "", *v->args ? " " : "", v->args, v->summary);
+	for (unsigned i = 0; i < OPT__COUNT; i++)
+		if (v->options >> i & 1)
+			print_option(f, (enum option)i);
+	fprintf(f, "%severy verb:\n", v->options ? "\n" : "");
+	for (unsigned i = 0; i < OPT__COUNT; i++)
+		if (OPTIONS_GLOBAL >> i & 1 && !(i == OPT_TIMEOUT && v->options & O(RUN_TIMEOUT)))
+			print_option(f, (enum option)i);
+}
+
+static void print_verbs(FILE *f, const char *first_word)
+{
+	const char *group = "";
+	for (size_t i = 0; i < n_tool_verbs; i++) {
+		const struct tool_verb *v = &tool_verbs[i];
+		char left[64];
+		if (first_word && (strlen(first_word) != first_len(v->name) || memcmp(first_word, v->name, strlen(first_word)) != 0))
+			continue;
+		if (!first_word && strcmp(group, v->group) != 0)
+			fprintf(f, "%s%s\n", *group ? "\n" : "", v->group);
+		group = v->group;
+		snprintf(left, sizeof left, "%s %s", v->name, v->args);
+		fprintf(f, "  %-32s %s\n", left, v->summary);
+	}
+}
+
+void verb_print_of(FILE *f, const char *first_word) { print_verbs(f, first_word); }
+
+void verb_print_all(FILE *f)
+{
+	fputs("  troupe submit emails '{\"to\":\"ann@example.org\"}'\n  troupe tree --watch\n\nusage: troupe [--run-dir DIR] [--timeout TIME] [--coordinator NAME] VERB ...\n\n", f);
+	print_verbs(f, NULL);
+	fputs("\ntroupe VERB -h says more; troupe(1) says all.\n", f);
+}
