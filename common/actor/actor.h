@@ -86,6 +86,9 @@ uint64_t actor_incarnation(const struct actor *a);
 const Troupe__Setup *actor_setup(const struct actor *a);
 struct id_maker *actor_ids(struct actor *a);
 struct status_cell *actor_status(struct actor *a);
+/* A second door beside the mailbox's socket, into the same mailbox and under the same rules: url is "ipc:///path", mode that of the socket's file. For init.
+ * 0, ERROR_EXISTS, ERROR_BAD_REQUEST, -errno. */
+int actor_listen(struct actor *a, const char *url, mode_t mode, struct error *e);
 /* Runs fn inside the next turn, with effects and commit like a message's: the way from an own fd's callback into the actor. -ENOMEM. */
 int actor_post(struct actor *a, int (*fn)(struct turn *t, void *state, void *arg), void *arg);
 
