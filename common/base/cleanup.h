@@ -1,5 +1,6 @@
 #pragma once
 /* Owning locals: `_cleanup_(closep) int fd = -1;`, and steal() to hand over. */
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 #define _cleanup_(f) __attribute__((cleanup(f)))
