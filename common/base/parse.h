@@ -7,10 +7,10 @@
 
 #include "common/base/error.h"
 
-/* "90s" "5m" "2h" "3d" "250ms" "1h30m", or a bare number of seconds ("1.5" too); "infinity" only where allowed by the caller.
- * Range 0 to 10 years. 0, or ERROR_BAD_REQUEST with a text that names the value. */
+/* "90s" "5m" "2h" "3d" "250ms" "1h30m", or a bare number of seconds ("1.5" too). Units fall from left to right; nothing is finer than a millisecond.
+ * "infinity" is none of it: a caller that allows the word compares first. Range 0 to 10 years (3650 days). 0, or ERROR_BAD_REQUEST with a text that names the value. */
 int parse_duration(const char *s, uint64_t *ret_ms, struct error *e);
-/* "64K" "10M" "1G" (powers of 1024), or bytes. */
+/* "64K" "10M" "1G" "1T" (powers of 1024, in either case), or bytes. */
 int parse_size(const char *s, uint64_t *ret_bytes, struct error *e);
 /* Decimal within [least, most]. */
 int parse_number(const char *s, uint64_t least, uint64_t most, uint64_t *ret, struct error *e);
@@ -18,7 +18,7 @@ int parse_bool(const char *s, bool *ret, struct error *e); /* yes no true false 
 /* critical high normal low bulk, or a number. */
 int parse_priority(const char *s, uint32_t *ret, struct error *e);
 
-/* Shortest exact form that parse_duration reads back ("1h30m", "250ms", "0s"); returns out. 32 bytes suffice. */
+/* Exact, the largest units first, as parse_duration reads it back ("1h30m", "250ms", "0s"); returns out. 32 bytes suffice. */
 const char *format_duration(uint64_t ms, char *out, size_t size);
 /* For people: "52m", "3d 4h", "0.3s". */
 const char *format_age(uint64_t ms, char *out, size_t size);
