@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/parse.h"
+
 int error_set(struct error *e, enum error_code code, const char *fmt, ...)
 {
 	if (!e)
@@ -14,6 +16,7 @@ int error_set(struct error *e, enum error_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, ap);
 	va_end(ap);
+	utf8_clean(e->text);
 	return (int)code;
 }
 
@@ -25,6 +28,7 @@ void error_cure(struct error *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->cure, sizeof(e->cure), fmt, ap);
 	va_end(ap);
+	utf8_clean(e->cure);
 }
 
 int error_retry(struct error *e, uint32_t after_ms)

@@ -52,7 +52,8 @@ struct error {
 	char cure[160];  /* what to do; may be empty */
 };
 
-/* Fills e (may be NULL) and returns code. A text too long is cut. */
+/* Fills e (may be NULL) and returns code. A text too long is cut. The result is one line of UTF-8,
+ * whatever the arguments hold (utf8_clean), because errors go into messages, whose strings are checked. */
 int error_set(struct error *e, enum error_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Sets the cure of e (may be NULL). */

@@ -29,3 +29,5 @@ const char *suggest(const char *word, const char *const *words, size_t n);
 
 /* Valid UTF-8 without NUL (RFC 3629: no overlongs, no surrogates, at most U+10FFFF). */
 bool utf8_valid(const uint8_t *s, size_t len);
+/* Makes any bytes one line of valid UTF-8 in place: control characters and whatever is not UTF-8 become '?'; a sequence cut off at the end goes. */
+void utf8_clean(char *s);

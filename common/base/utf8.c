@@ -57,3 +57,30 @@ bool utf8_valid(const uint8_t *s, size_t len)
 	}
 	return true;
 }
+
+/* The left bytes at s are the beginning of a sequence, as a cut in the middle of a character leaves it. */
+static bool sequence_is_cut(const uint8_t *s, size_t left)
+{
+	size_t whole = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
+	for (size_t i = 1; i < left && i < whole; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return false;
+	return left < whole;
+}
+
+void utf8_clean(char *s)
+{
+	uint8_t *u = (uint8_t *)s;
+	size_t left = strlen(s);
+	while (left) {
+		size_t n = sequence_length(u, left);
+		if (n == 0 && sequence_is_cut(u, left)) {
+			*u = '\0';
+			return;
+		}
+		if (n == 0 || *u < 0x20 || *u == 0x7f || (n == 2 && *u == 0xc2 && u[1] < 0xa0))
+			memset(u, '?', n ? n : 1);
+		u += n ? n : 1;
+		left -= n ? n : 1;
+	}
+}
