@@ -20,14 +20,16 @@ struct wire_limits {
 extern const struct wire_limits wire_limits_default;
 
 /* Decodes a frame into a fresh arena that the caller unrefs. Checks: length, count of envelopes, arena cap, every string valid
- * UTF-8 without NUL (checked over the descriptors), ids of 0 or 16 bytes, addresses that parse.
+ * UTF-8 without NUL (checked over the descriptors), Envelope.id and .reply_to of 0 or 16 bytes, and addresses that parse: to and from of the
+ * frame and of each envelope, and those of Hello and Welcome. What is inside a body is its handler's matter.
  * 0, ERROR_TOO_LARGE, ERROR_BAD_REQUEST, -ENOMEM. */
 int frame_decode(const uint8_t *data, size_t len, const struct wire_limits *limits, struct arena **ret_arena, Troupe__Frame **ret,
                  struct error *e);
-/* The same for a lifeline packet. */
+/* The same for a lifeline packet; ids and addresses are checked in the envelopes of relay and answer. */
 int control_decode(const uint8_t *data, size_t len, struct arena **ret_arena, Troupe__Control **ret, struct error *e);
 
-/* Any message, e.g. a stored record, by its descriptor. cap bounds the arena's growth by this call. */
+/* Any message, e.g. a stored record, by its descriptor, into an arena whose cap bounds it. It stays where it is on failure.
+ * 0, ERROR_TOO_LARGE, ERROR_BAD_REQUEST. */
 int message_decode(const ProtobufCMessageDescriptor *d, const uint8_t *data, size_t len, struct arena *arena, ProtobufCMessage **ret,
                    struct error *e);
 /* Every string of m, however deep, is UTF-8 without NUL. 0 or ERROR_BAD_REQUEST that names the field. */
@@ -35,9 +37,9 @@ int message_check_strings(const ProtobufCMessage *m, struct error *e);
 
 /* A frame under construction: envelopes are packed straight behind each other, because repeated fields concatenate. */
 struct frame_writer {
-	uint8_t *data;   /* owned */
+	uint8_t *data;   /* owned; the frame is the len bytes from data + head; NULL before anything is added */
 	size_t len, room;
-	size_t head;     /* bytes left free at the front for the transport's framing */
+	size_t head;     /* bytes left free at the front for the transport's framing; not in len */
 	size_t n_envelopes;
 };
 void frame_writer_init(struct frame_writer *w, size_t head);
