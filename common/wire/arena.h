@@ -11,7 +11,6 @@ struct arena;
 struct arena *arena_new(size_t cap);      /* NULL without memory; one reference; cap bounds the sum of all allocations, each rounded up to 16 bytes */
 struct arena *arena_ref(struct arena *a);
 struct arena *arena_unref(struct arena *a); /* returns NULL; NULL accepted */
-static inline void arena_unrefp(struct arena **a) { arena_unref(*a); } /* for _cleanup_ */
 void *arena_alloc(struct arena *a, size_t size); /* 16-byte aligned, not zeroed; NULL over the cap, or without memory */
 void *arena_zalloc(struct arena *a, size_t size);
 void *arena_copy(struct arena *a, const void *data, size_t size);
