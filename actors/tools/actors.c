@@ -51,9 +51,12 @@ int verb_actor(struct tool *t)
 	Troupe__ChildOrder order = TROUPE__CHILD_ORDER__INIT;
 	const char *actor = t->args.n_words ? t->args.words[0] : "";
 	order.op = op_of(strchr(t->verb->name, ' ') + 1);
-	if (tool_has(t, OPT_DRY_RUN)) { /* does it exist? */
+	if (tool_has(t, OPT_DRY_RUN)) /* does it exist? */
 		order.op = TROUPE__CHILD_ORDER__OP__SPEC;
-	}
+	bool destroys = order.op == TROUPE__CHILD_ORDER__OP__STOP || order.op == TROUPE__CHILD_ORDER__OP__KILL || order.op == TROUPE__CHILD_ORDER__OP__DELETE;
+	int asked = destroys ? tool_confirm(t, "%s %s?", t->verb->name, actor) : 0;
+	if (asked != 0)
+		return asked;
 	order.address = (char *)(uintptr_t)actor;
 	env.body_case = TROUPE__ENVELOPE__BODY_CHILD_ORDER;
 	env.child_order = &order;

@@ -26,6 +26,8 @@ struct chunk {
 	uint64_t lines[BULK_CHUNK_MAX];  /* of each task */
 	size_t n, bytes;
 	bool flying;
+	uint64_t number;             /* of the chunk: receipts are printed in this order */
+	json_t *receipts;            /* not printed yet */
 	uint64_t retry_at_ms;        /* refused as busy: send again then; 0 = not so */
 };
 
@@ -36,6 +38,7 @@ struct bulk {
 	FILE *f;
 	uint64_t line, accepted, duplicate, total;
 	size_t in_flight;
+	uint64_t n_chunks, n_printed;
 	bool end;                    /* of the file, or after an error */
 	struct error error;          /* the first */
 	struct progress progress;
@@ -56,18 +59,35 @@ static void bulk_fail(struct bulk *b, const struct error *e)
 
 static void chunk_send(struct chunk *c);
 
-static void on_receipts(const struct chunk *c, const Troupe__Submitted *s)
+static void on_receipts(struct chunk *c, const Troupe__Submitted *s)
 {
 	struct bulk *b = c->bulk;
 	for (size_t i = 0; i < s->n_receipts; i++) {
 		b->accepted += !s->receipts[i]->existing;
 		b->duplicate += s->receipts[i]->existing;
-		if (tool_quiet(b->t)) {
-			json_t *row = row_of_receipt(s->receipts[i], i < c->n ? c->tasks[i]->queue : NULL);
-			if (row && i < c->n)
-				row_number(row, "line", c->lines[i]);
+		json_t *row = tool_quiet(b->t) ? row_of_receipt(s->receipts[i], i < c->n ? c->tasks[i]->queue : NULL) : NULL;
+		if (row && i < c->n)
+			row_number(row, "line", c->lines[i]);
+		if (row)
+			json_array_append_new(c->receipts, row);
+	}
+}
+
+/* In the order of the lines, whatever the order of the answers. */
+static void print_receipts(struct bulk *b)
+{
+	for (size_t i = 0; i < WINDOW; i++) {
+		struct chunk *c = &b->chunks[i];
+		if (c->n == 0 && c->receipts && c->number == b->n_printed) {
 			struct emit em = { .t = b->t, .table = &table_receipts };
-			emit_row(&em, row);
+			json_t *row;
+			size_t k;
+			json_array_foreach(c->receipts, k, row)
+				emit_row(&em, json_incref(row));
+			json_decref(c->receipts);
+			c->receipts = NULL;
+			b->n_printed++;
+			i = (size_t)-1; /* from the beginning: the next one may stand before this one */
 		}
 	}
 }
@@ -102,6 +122,7 @@ static void on_answer(void *ctx, const struct client_answer *a)
 		bulk_fail(b, &e);
 	}
 	c->n = 0;
+	print_receipts(b);
 }
 
 static void chunk_send(struct chunk *c)
@@ -218,11 +239,13 @@ static int bulk_run(struct bulk *b)
 				chunk_send(c);
 			if (c->retry_at_ms && c->retry_at_ms < until_ms)
 				until_ms = c->retry_at_ms;
-			if (c->n == 0 && !b->end) {
+			if (c->n == 0 && !c->receipts && !b->end) {
 				chunk_fill(c);
 				if (b->error.code) /* tasks before the bad line go with it: the line is named, so nothing may be skipped */
 					c->n = 0;
 				if (c->n) {
+					c->number = b->n_chunks++;
+					c->receipts = json_array();
 					b->in_flight++;
 					chunk_send(c);
 				}
@@ -318,8 +341,10 @@ int submit_bulk(struct tool *t, const char *path)
 	progress_end(&b.progress, b.accepted + b.duplicate);
 	int status = code < 0 ? tool_fail_code(t, code, NULL) : bulk_report(&b, b.defaults.queue);
 
-	for (size_t i = 0; b.chunks && i < WINDOW; i++)
+	for (size_t i = 0; b.chunks && i < WINDOW; i++) {
+		json_decref(b.chunks[i].receipts);
 		arena_unref(b.chunks[i].arena);
+	}
 	free(b.chunks);
 	free(b.text);
 	free(b.held);

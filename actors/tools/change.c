@@ -122,15 +122,13 @@ static int change_report(struct change_run *c, bool dry_run)
 	return c->worst;
 }
 
-/* What is named one by one is its own confirmation; what stdin or a filter selects is counted first, where it destroys. */
+/* What destroys is counted and confirmed first; so is a filter, because nobody has seen what it selects. */
 static int change_run(struct tool *t, enum change what, Troupe__Filter *f, bool filtered, bool destroys)
 {
 	struct change_run c = { .t = t, .what = what };
-	bool dry_run = tool_has(t, OPT_DRY_RUN), piped = false;
+	bool dry_run = tool_has(t, OPT_DRY_RUN);
 	char text[32];
 	int status;
-	for (unsigned i = 0; i < t->args.n_words; i++)
-		piped |= strcmp(t->args.words[i], "-") == 0;
 	if (t->args.n_words && filtered)
 		return tool_usage(t, "name tasks, or filter them, not both");
 	if (!t->args.n_words && !filtered)
@@ -139,8 +137,8 @@ static int change_run(struct tool *t, enum change what, Troupe__Filter *f, bool 
 		_cleanup_(freep) struct ref *refs = NULL;
 		size_t n;
 		status = tool_refs(t, 0, &refs, &n);
-		if (status == 0 && piped && destroys && !dry_run)
-			status = tool_confirm(t, "%s %s tasks?", questions[what], number_grouped(n, text, sizeof text));
+		if (status == 0 && destroys && !dry_run)
+			status = tool_confirm(t, "%s %s task%s?", questions[what], number_grouped(n, text, sizeof text), n == 1 ? "" : "s");
 		if (status == 0)
 			status = change_refs(&c, refs, n, dry_run);
 	} else {
@@ -151,7 +149,7 @@ static int change_run(struct tool *t, enum change what, Troupe__Filter *f, bool 
 			if (status == 0 && count.changed == 0)
 				return change_report(&count, false);
 			if (status == 0)
-				status = tool_confirm(t, "%s %s tasks?", questions[what], number_grouped(count.changed, text, sizeof text));
+				status = tool_confirm(t, "%s %s task%s?", questions[what], number_grouped(count.changed, text, sizeof text), count.changed == 1 ? "" : "s");
 		}
 		if (status == 0)
 			status = change_filter(&c, f, dry_run);

@@ -332,8 +332,8 @@ int verb_events(struct tool *t)
 	v.topic = (struct reader){ .t = t, .all = &v, .of_node = true };
 	v.log = (struct reader){ .t = t, .all = &v };
 	troupe__log_cursor__init(&v.log.at);
-	bool from_start = tool_has(t, OPT_AFTER) || (tool_has(t, OPT_TASK) && !tool_has(t, OPT_TAIL));
-	int status = tool_number(t, OPT_TAIL, 0, ROWS_MAX, &v.tail);
+	bool from_start = tool_has(t, OPT_AFTER) || (tool_has(t, OPT_TASK) && !tool_has(t, OPT_LIMIT));
+	int status = tool_number(t, OPT_LIMIT, 0, ROWS_MAX, &v.tail);
 	if (status == 0)
 		status = emit_begin(&v.em, t, &table_events);
 	if (status != 0)

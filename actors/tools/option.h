@@ -18,7 +18,7 @@
 	X(WATCH, "watch", 'w', "[=TIME]", "show it again every 2s, or TIME")                                             \
 	X(YES, "yes", 'y', NULL, "do not ask")                                                                           \
 	X(DRY_RUN, "dry-run", 'n', NULL, "only say what would be done")                                                  \
-	X(LIMIT, "limit", 0, "N", "at most N rows; 0 = all (default: 100 in a table, all with --json and -q)")           \
+	X(LIMIT, "limit", 0, "N", "at most N rows; 0 = all (default: all with --json and -q, else 100; of events 20)")           \
 	X(QUEUE, "queue", 'Q', "QUEUE", "only tasks of this queue")                                                      \
 	X(STATE, "state", 's', "STATE,...", "only tasks in these states: scheduled ready running done cancelled dead")    \
 	X(FAILED, "failed", 0, NULL, "only tasks that are dead or whose last attempt failed")                            \
@@ -26,7 +26,7 @@
 	X(ERROR, "error", 0, "TEXT", "only tasks whose last error contains TEXT")                                        \
 	X(OLDER, "older", 0, "TIME", "only tasks submitted longer ago than this")                                        \
 	X(NEWER, "newer", 0, "TIME", "only tasks submitted within this time")                                            \
-	X(ALL, "all", 0, NULL, "every task that the filter lets through")                                                \
+	X(ALL, "all", 0, NULL, "all of them")                                                \
 	X(FORCE, "force", 0, NULL, "even where a death is not proven yet")                                               \
 	X(FILE, "file", 0, "FILE", "the payload is this file's content")                                                 \
 	X(BULK, "bulk", 0, "FILE", "many tasks, one JSON object a line; - is stdin")                                     \
@@ -53,7 +53,6 @@
 	X(FOLLOW, "follow", 'f', NULL, "go on as things happen")                                                         \
 	X(AFTER, "after", 0, "CURSOR", "from this cursor on, as --json shows it; 0 is the oldest")                       \
 	X(TYPE, "type", 0, "PREFIX", "only events whose type begins so")                                                 \
-	X(TAIL, "tail", 0, "N", "begin N rows before the end (default 20)")                                              \
 	X(TASK, "task", 0, "TASK", "only this task")                                                                     \
 	X(COUNT, "count", 'N', "N", "how many (default 1000)")                                                           \
 	X(OUTSTANDING, "outstanding", 0, "N", "at most N not answered (default 256)")                                    \

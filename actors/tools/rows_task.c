@@ -231,10 +231,10 @@ json_t *row_of_queue(const Troupe__Queue *q)
 	row_number(row, "oldest_ready_ms", q->oldest_ready_ms);
 	row_number(row, "workers", q->workers);
 	row_number(row, "workers_busy", q->workers_busy);
-	row_number(row, "submitted_total", q->submitted_total);
-	row_number(row, "completed_total", q->completed_total);
-	row_number(row, "failed_total", q->failed_total);
-	row_number(row, "retried_total", q->retried_total);
+	row_number(row, "submitted", q->submitted_total);
+	row_number(row, "completed", q->completed_total);
+	row_number(row, "failed", q->failed_total);
+	row_number(row, "retried", q->retried_total);
 	row_text(row, "paused_by", q->paused_by);
 	row_text(row, "paused_why", q->paused_why);
 	row_time(row, "paused_at", q->paused_at_ms);

@@ -41,8 +41,8 @@ TABLE(table_queues, "queues", "queue", NULL,
 	{ "queue", "QUEUE", COLUMN_TEXT }, { "state", "STATE", COLUMN_STATE }, { "ready", "READY", COLUMN_NUMBER }, { "scheduled", "SCHEDULED", COLUMN_NUMBER },
 	{ "running", "RUNNING", COLUMN_NUMBER }, { "done", "DONE", COLUMN_NUMBER }, { "cancelled", "CANCELLED", COLUMN_NUMBER }, { "dead", "DEAD", COLUMN_NUMBER },
 	{ "oldest_ready_ms", "OLDEST", COLUMN_AGE }, { "note", "NOTE", COLUMN_TEXT }, { "workers", NULL, COLUMN_NUMBER }, { "workers_busy", NULL, COLUMN_NUMBER },
-	{ "submitted_total", NULL, COLUMN_NUMBER }, { "completed_total", NULL, COLUMN_NUMBER }, { "failed_total", NULL, COLUMN_NUMBER },
-	{ "retried_total", NULL, COLUMN_NUMBER }, { "paused_by", NULL, COLUMN_TEXT }, { "paused_why", NULL, COLUMN_TEXT }, { "paused_at", NULL, COLUMN_TEXT },
+	{ "submitted", NULL, COLUMN_NUMBER }, { "completed", NULL, COLUMN_NUMBER }, { "failed", NULL, COLUMN_NUMBER },
+	{ "retried", NULL, COLUMN_NUMBER }, { "paused_by", NULL, COLUMN_TEXT }, { "paused_why", NULL, COLUMN_TEXT }, { "paused_at", NULL, COLUMN_TEXT },
 	{ "timeout_ms", NULL, COLUMN_AGE }, { "max_tasks", NULL, COLUMN_NUMBER }, { "max_attempts", NULL, COLUMN_NUMBER }, { "auto_created", NULL, COLUMN_FLAG });
 
 TABLE(table_workers, "workers", "worker", NULL,

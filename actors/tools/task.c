@@ -105,21 +105,13 @@ int verb_get(struct tool *t)
 
 static void on_result_final(struct tool *t, const Troupe__Task *task, void *ctx) { }
 
-int verb_result(struct tool *t)
+static int print_result(struct tool *t, const struct ref *ref)
 {
-	_cleanup_(freep) struct ref *refs = NULL;
 	_cleanup_(arena_unrefp) struct arena *arena = NULL;
 	const Troupe__Task *task;
 	struct error e;
 	char text[64];
-	size_t n;
-	int status = tool_refs(t, 0, &refs, &n);
-	if (status == 0 && n != 1)
-		return tool_usage(t, "it takes one task");
-	if (status == 0 && tool_has(t, OPT_WAIT))
-		status = wait_for(t, refs, 1, false, false, on_result_final, NULL);
-	if (status == 0)
-		status = get_task(t, refs, false, true, true, &arena, &task);
+	int status = get_task(t, ref, false, true, true, &arena, &task);
 	if (status != 0)
 		return status;
 	const Troupe__Outcome *o = task->outcome;
@@ -140,6 +132,18 @@ int verb_result(struct tool *t)
 	error_set(&e, ERROR_STATE, "the task is %s: it has no result yet", task_state_name(task->state));
 	error_cure(&e, "troupe result '%s' --wait", seq_text(task->seq, text, sizeof text));
 	return tool_fail(t, &e);
+}
+
+int verb_result(struct tool *t)
+{
+	_cleanup_(freep) struct ref *refs = NULL;
+	size_t n;
+	int status = tool_refs(t, 0, &refs, &n);
+	if (status == 0 && tool_has(t, OPT_WAIT))
+		status = wait_for(t, refs, n, false, false, on_result_final, NULL);
+	for (size_t i = 0; i < n && status == 0; i++)
+		status = print_result(t, &refs[i]);
+	return status;
 }
 
 /* --- list --- */
