@@ -338,6 +338,7 @@ int verb_events(struct tool *t)
 		status = emit_begin(&v.em, t, &table_events);
 	if (status != 0)
 		return status;
+	from_start |= v.tail == 0 && !v.follow; /* --limit 0: all */
 	if (tool_has(t, OPT_TASK))
 		status = resolve_task(&v);
 	if (status == 0 && tool_has(t, OPT_AFTER))

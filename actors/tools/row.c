@@ -228,6 +228,12 @@ static int fill_line(struct libscols_line *line, const struct style *s, const st
 		char *cell = row_cell(chosen[i], row);
 		if (!cell)
 			return -ENOMEM;
+		if (!*cell && i + 1 < n) { /* so that a line has as many words as it has columns */
+			free(cell);
+			cell = strdup("-");
+			if (!cell)
+				return -ENOMEM;
+		}
 		const char *colour = s->colour && chosen[i]->kind == COLUMN_STATE ? colour_of(cell) : NULL;
 		if (scols_line_refer_data(line, i, cell) < 0) {
 			free(cell);
@@ -250,6 +256,25 @@ static struct libscols_line *parent_of(struct libscols_line **path, const json_t
 		if (path[--depth])
 			return path[depth];
 	return NULL;
+}
+
+/* Every line ends with a newline, and none with spaces. In place: text has room for one more byte. */
+static void trim_lines(char *text)
+{
+	char *out = text;
+	for (const char *line = text; *line;) {
+		size_t len = strcspn(line, "\n"), kept = len;
+		while (kept && line[kept - 1] == ' ')
+			kept--;
+		bool last = !line[len];
+		memmove(out, line, kept);
+		out += kept;
+		*out++ = '\n';
+		if (last) /* its terminator is overwritten */
+			break;
+		line += len + 1;
+	}
+	*out = '\0';
 }
 
 int table_render(const struct table *t, const struct style *s, const json_t *rows, char **ret, struct error *e)
@@ -297,6 +322,13 @@ int table_render(const struct table *t, const struct style *s, const json_t *row
 	}
 	if (scols_print_table_to_string(st, &text) != 0 || !text)
 		return -ENOMEM;
-	*ret = text;
+	size_t len = strlen(text);
+	char *grown = realloc(text, len + 2);
+	if (!grown) {
+		free(text);
+		return -ENOMEM;
+	}
+	trim_lines(grown);
+	*ret = grown;
 	return 0;
 }

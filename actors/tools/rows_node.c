@@ -52,7 +52,7 @@ json_t *row_of_tree(const Troupe__TreeRow *r)
 	row_text(row, "program", r->program);
 	/* Where something is wrong its reason comes before what the actor says of itself. */
 	if (r->state == TROUPE__ACTOR_STATE__ACTOR_BACKOFF)
-		snprintf(note, sizeof note, "next start in %s; was %s %s", format_duration(r->due_in_ms, due, sizeof due), reason_name(r->last_reason), r->last_detail);
+		snprintf(note, sizeof note, "next start in %s; was %s %s", format_age(r->due_in_ms, due, sizeof due), reason_name(r->last_reason), r->last_detail);
 	else if (r->state == TROUPE__ACTOR_STATE__ACTOR_FAILED || r->state == TROUPE__ACTOR_STATE__ACTOR_PENDING)
 		snprintf(note, sizeof note, "%s %s", reason_name(r->last_reason), r->last_detail);
 	else if (r->mailbox)
