@@ -13,7 +13,7 @@
 	X(VERSION, "version", 'V', NULL, "say which version this is")                                                    \
 	X(JSON, "json", 0, NULL, "one JSON object a row")                                                                \
 	X(QUIET, "quiet", 'q', NULL, "ids only, and nothing on stderr but errors")                                       \
-	X(COLUMNS, "columns", 'o', "COL,...", "these columns; -o help lists them")                                       \
+	X(COLUMNS, "columns", 'o', "COL,...", "these columns; a wrong name is answered with all of them")                                       \
 	X(NO_HEADER, "no-header", 0, NULL, "no line of titles")                                                          \
 	X(WATCH, "watch", 'w', "[=TIME]", "show it again every 2s, or TIME")                                             \
 	X(YES, "yes", 'y', NULL, "do not ask")                                                                           \

@@ -151,7 +151,7 @@ const struct tool_verb tool_verbs[] = {
 	  { "troupe bench ask", "troupe bench ask topic:events --outstanding 64" },
 	  ROWS | O(COUNT) | O(SIZE) | O(OUTSTANDING), 0, 1, verb_bench },
 
-	{ "other", "completion", "bash | zsh | fish", "completions for a shell, on stdout",
+	{ "other", "completion", "SHELL", "completions for bash, zsh or fish, on stdout",
 	  { "eval \"$(troupe completion bash)\"", "troupe completion fish > ~/.config/fish/completions/troupe.fish" },
 	  0, 1, 1, verb_completion, true },
 	{ "other", "help", "[VERB...]", "the list of verbs, or what one does",
