@@ -22,24 +22,30 @@ struct store_config {
 	uint32_t version;            /* of the record formats: a store of another version is refused with ERROR_VERSION */
 	size_t map_first, map_max;   /* sparse; grows by doubling between transactions, alarm at 80 % of max. 1 GiB, 64 GiB */
 };
-int store_open(const struct store_config *c, struct store **ret, struct error *e); /* 0, ERROR_VERSION, ERROR_CORRUPT, ERROR_STORE, -errno */
+/* 0, ERROR_VERSION, ERROR_CORRUPT (also a file cut short), ERROR_STORE, ERROR_STATE (this process has it open already), -errno. e is filled in all cases. */
+int store_open(const struct store_config *c, struct store **ret, struct error *e);
 struct store *store_close(struct store *s);
 bool store_is_new(const struct store *s);      /* created by this open */
 
 /* One write transaction at a time. Reads inside see its writes. */
 int store_begin(struct store *s, struct store_txn **ret);      /* 0, or negative; grows the map where needed */
+/* Makes the map larger where it is needed and no transaction or view lives; store_begin does it by itself. Views end before it: slices move. 0 or negative. */
+int store_grow(struct store *s);
 int store_commit(struct store_txn *t);   /* 0; ERROR_STORE (ENOSPC, map full: nothing was written, later commits may succeed); negative: fatal. Frees t */
 void store_abort(struct store_txn *t);
 /* A read-only view, reused: renewed by every call after the last was ended. */
 int store_read(struct store *s, struct store_txn **ret);
 void store_read_end(struct store_txn *t);
 
-/* value points into the map, valid until the next write of t or its end. 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative. */
+/* value points into the map, valid until the next write of t or its end, with no alignment: copy numbers out. Keys are 1 to 511 bytes; another length is
+ * ERROR_BAD_REQUEST, here and below. 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative. */
 int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value);
 int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value); /* 0, ERROR_STORE (map full), negative */
 int store_delete(struct store_txn *t, unsigned table, struct slice key);                  /* 0, ERROR_NOT_FOUND, negative */
 /* The first row with key >= from (last: the last row with key <= from; an empty from = the very last). 0, ERROR_NOT_FOUND, ... */
 int store_seek(struct store_txn *t, unsigned table, struct slice from, bool backward, struct slice *ret_key, struct slice *ret_value);
+/* STORE_OWN as a table number is the store's own table (the version row); the runtime keeps a row of its own there. */
+#define STORE_OWN UINT32_MAX
 /* Walks rows from >= from in order (or backward); fn returns 0 to go on, positive to stop (returned). The rows must not be changed by fn. */
 int store_scan(struct store_txn *t, unsigned table, struct slice from, bool backward,
                int (*fn)(void *ctx, struct slice key, struct slice value), void *ctx);

@@ -1,0 +1,34 @@
+#pragma once
+/* What the two files of the store share. */
+#include "common/store/store.h"
+
+#define STORE_TABLES_MAX 32
+#define STORE_KEY_MAX 511
+#define STORE_CRC 4
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checksums are written as they lie in memory, and keys are swapped");
+
+struct store_txn {
+	struct store *store;
+	MDB_txn *txn;      /* NULL: not running, for a view: not yet made */
+	bool live, write;
+	bool full;         /* a write met MDB_MAP_FULL or the like: only abort, or a commit that fails, can follow */
+};
+
+struct store {
+	MDB_env *env;
+	MDB_dbi own;                         /* the version row */
+	MDB_dbi tables[STORE_TABLES_MAX];
+	unsigned n_tables;
+	size_t map, map_max;
+	bool created, grow;
+	bool dead;                           /* a commit failed in a way after which LMDB's next one would lie */
+	struct store_txn write, view;
+	char *dir;
+	dev_t dev;
+	ino_t ino;
+	struct store *next;                  /* of all open ones of this process */
+};
+
+/* An LMDB or errno value as one of ours: 0, ERROR_NOT_FOUND, ERROR_STORE, ERROR_CORRUPT, ERROR_BAD_REQUEST, or negative. */
+int store_code(int mdb);

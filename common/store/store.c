@@ -1,0 +1,344 @@
+/* The environment, its transactions and its growth.
+ *
+ * LMDB's rules that this file keeps for its callers:
+ *  - Durability is LMDB's default: data pages, fdatasync, meta page by O_DSYNC. The one flag is MDB_NOTLS, which changes nothing on disk: it
+ *    allows one thread to hold a view beside its write transaction.
+ *  - The map may be resized only while no transaction lives, so it grows by doubling in store_begin, when more than 80 % of it is in use or
+ *    the last transaction did not fit.
+ *  - A failed fdatasync or meta write makes that commit fail, and the next one succeed over the hole: after the first such error the store is
+ *    dead and says so for ever.
+ *  - A path opened twice in one process loses its locks: open ones are kept in a list. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <assert.h>
+#include "common/base/cleanup.h"
+#include "common/base/file.h"
+#include "common/store/internal.h"
+
+#define OWN_TABLE "_store"
+#define OWN_VERSION "version"
+#define MAP_LEAST (64u * 1024)
+#define MAP_FIRST ((size_t)1 << 30)
+#define MAP_MAX ((size_t)64 << 30)
+
+static struct store *open_stores;
+
+int store_code(int mdb)
+{
+	switch (mdb) {
+	case 0:
+		return 0;
+	case MDB_NOTFOUND:
+		return ERROR_NOT_FOUND;
+	case MDB_MAP_FULL:
+	case MDB_TXN_FULL:
+	case ENOSPC:
+	case EDQUOT:
+		return ERROR_STORE;
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+	case MDB_INCOMPATIBLE:
+		return ERROR_CORRUPT;
+	case MDB_BAD_VALSIZE:
+		return ERROR_BAD_REQUEST;
+	case MDB_PANIC:
+		return -EIO;
+	default:
+		return mdb > 0 ? -mdb : -EIO;
+	}
+}
+
+static int open_failed(struct error *e, int mdb, const char *what, const char *dir)
+{
+	int code = mdb == MDB_VERSION_MISMATCH ? ERROR_VERSION : store_code(mdb);
+	if (code == ERROR_NOT_FOUND || code == ERROR_BAD_REQUEST)
+		code = ERROR_STORE;
+	error_set(e, code < 0 ? ERROR_STORE : (enum error_code)code, "%s %s: %s", what, dir, mdb_strerror(mdb));
+	return code;
+}
+
+/* The version row and all tables, made or found, in one transaction. */
+static int tables_open(struct store *s, const struct store_config *c, struct error *e)
+{
+	MDB_txn *txn;
+	MDB_stat root;
+	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
+	if (r)
+		return open_failed(e, r, "begin a transaction in", c->dir);
+	r = mdb_dbi_open(txn, OWN_TABLE, 0, &s->own);
+	if (r == MDB_NOTFOUND) {
+		MDB_dbi main;
+		r = mdb_dbi_open(txn, NULL, 0, &main);
+		if (!r)
+			r = mdb_stat(txn, main, &root);
+		if (!r && root.ms_entries) {
+			mdb_txn_abort(txn);
+			return error_set(e, ERROR_VERSION, "%s is no store of this program: it has no version row", c->dir);
+		}
+		s->created = true;
+		if (!r)
+			r = mdb_dbi_open(txn, OWN_TABLE, MDB_CREATE, &s->own);
+	}
+	for (unsigned i = 0; !r && i < s->n_tables; i++)
+		r = mdb_dbi_open(txn, c->tables[i], MDB_CREATE, &s->tables[i]);
+	if (r) {
+		mdb_txn_abort(txn);
+		return open_failed(e, r, "open the tables of", c->dir);
+	}
+	struct store_txn t = { .store = s, .txn = txn, .live = true, .write = true };
+	struct slice key = SLICE_STR(OWN_VERSION), value;
+	uint8_t version[4];
+	key_u32(version, c->version);
+	int code;
+	if (s->created)
+		code = store_put(&t, STORE_OWN, key, SLICE(version, sizeof version));
+	else
+		code = store_get(&t, STORE_OWN, key, &value);
+	if (!s->created && code == 0 && value.len == sizeof version && key_read_u32(value.data) != c->version)
+		code = error_set(e, ERROR_VERSION, "%s has version %u, this program reads version %u", c->dir, key_read_u32(value.data), c->version);
+	else if (code == ERROR_NOT_FOUND || code == ERROR_CORRUPT || (!s->created && code == 0 && value.len != sizeof version))
+		code = error_set(e, ERROR_CORRUPT, "the version row of %s is damaged", c->dir);
+	else if (code)
+		error_set(e, ERROR_STORE, "cannot write the version row of %s", c->dir);
+	if (code) {
+		mdb_txn_abort(txn);
+		return code;
+	}
+	r = mdb_txn_commit(txn);
+	return r ? open_failed(e, r, "commit to", c->dir) : 0;
+}
+
+/* A map that is longer than its file ends in SIGBUS at the first read behind the end. */
+static int file_is_whole(struct store *s, const char *dir, struct error *e)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	struct stat file;
+	mdb_filehandle_t fd;
+	int r = mdb_env_get_fd(s->env, &fd);
+	if (!r)
+		r = mdb_env_info(s->env, &info);
+	if (!r)
+		r = mdb_env_stat(s->env, &st);
+	if (r)
+		return open_failed(e, r, "inspect", dir);
+	if (fstat(fd, &file) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return open_failed(e, errno, "inspect", dir);
+	if ((uint64_t)file.st_size < ((uint64_t)info.me_last_pgno + 1) * st.ms_psize)
+		return error_set(e, ERROR_CORRUPT, "%s/data.mdb is cut short: %lld bytes of %llu", dir, (long long)file.st_size,
+		                 (unsigned long long)(info.me_last_pgno + 1) * st.ms_psize);
+	s->map = info.me_mapsize;
+	s->dev = file.st_dev;
+	s->ino = file.st_ino;
+	return 0;
+}
+
+static int already_open(const char *dir, struct error *e)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct stat st;
+	if (asprintf(&path, "%s/data.mdb", dir) < 0)
+		return -ENOMEM;
+	if (stat(path, &st) < 0)
+		return 0;
+	for (struct store *s = open_stores; s; s = s->next)
+		if (s->dev == st.st_dev && s->ino == st.st_ino)
+			return error_set(e, ERROR_STATE, "%s is open in this process already", dir);
+	return 0;
+}
+
+static int env_open(struct store *s, const struct store_config *c, struct error *e)
+{
+	size_t first = c->map_first ? c->map_first : MAP_FIRST;
+	s->map_max = c->map_max ? c->map_max : MAP_MAX;
+	if (s->map_max < MAP_LEAST)
+		s->map_max = MAP_LEAST;
+	if (first > s->map_max)
+		first = s->map_max;
+	int r = mdb_env_create(&s->env);
+	if (!r)
+		r = mdb_env_set_maxdbs(s->env, s->n_tables + 1);
+	if (!r)
+		r = mdb_env_set_mapsize(s->env, first);
+	if (!r)
+		r = mdb_env_open(s->env, c->dir, MDB_NOTLS, 0600);
+	if (r)
+		return open_failed(e, r, "open the store", c->dir);
+	int dead;
+	mdb_reader_check(s->env, &dead);
+	int code = file_is_whole(s, c->dir, e);
+	if (!code)
+		code = tables_open(s, c, e);
+	if (!code && s->created && (code = file_fsync_dir(c->dir)) < 0)
+		error_set(e, ERROR_STORE, "fsync %s: %s", c->dir, strerror(-code));
+	return code;
+}
+
+int store_open(const struct store_config *c, struct store **ret, struct error *e)
+{
+	int r = file_mkdir_p(c->dir, 0700, e);
+	if (!r)
+		r = already_open(c->dir, e);
+	if (r)
+		return r;
+	struct store *s = calloc(1, sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	while (c->tables && c->tables[s->n_tables])
+		s->n_tables++;
+	assert(s->n_tables <= STORE_TABLES_MAX);
+	s->write = (struct store_txn){ .store = s, .write = true };
+	s->view = (struct store_txn){ .store = s };
+	s->dir = strdup(c->dir);
+	r = s->dir ? env_open(s, c, e) : -ENOMEM;
+	s->next = open_stores;
+	open_stores = s;
+	if (r) {
+		store_close(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+struct store *store_close(struct store *s)
+{
+	if (!s)
+		return NULL;
+	for (struct store **at = &open_stores; *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	if (s->write.live)
+		store_abort(&s->write);
+	if (s->view.txn)
+		mdb_txn_abort(s->view.txn);
+	if (s->env)
+		mdb_env_close(s->env);
+	free(s->dir);
+	free(s);
+	return NULL;
+}
+
+bool store_is_new(const struct store *s)
+{
+	return s->created;
+}
+
+int store_grow(struct store *s)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	if (s->map >= s->map_max || s->write.live || s->view.live)
+		return 0;
+	int r = mdb_env_info(s->env, &info);
+	if (!r && !s->grow) {
+		r = mdb_env_stat(s->env, &st);
+		if (!r && ((uint64_t)info.me_last_pgno + 1) * st.ms_psize <= s->map / 5 * 4)
+			return 0;
+	}
+	if (r)
+		return store_code(r) > 0 ? -EIO : store_code(r);
+	size_t map = s->map > s->map_max / 2 ? s->map_max : s->map * 2;
+	if ((r = mdb_env_set_mapsize(s->env, map)))
+		return r > 0 ? -r : -EIO; /* the old map is gone: there is nothing to go on with */
+	s->map = map;
+	s->grow = false;
+	return 0;
+}
+
+int store_begin(struct store *s, struct store_txn **ret)
+{
+	struct store_txn *t = &s->write;
+	assert(!t->live);
+	if (s->dead)
+		return -EIO;
+	int r = store_grow(s);
+	if (r)
+		return r;
+	if ((r = mdb_txn_begin(s->env, NULL, 0, &t->txn)))
+		return r > 0 ? -r : -EIO;
+	t->live = true;
+	t->full = false;
+	*ret = t;
+	return 0;
+}
+
+int store_commit(struct store_txn *t)
+{
+	struct store *s = t->store;
+	assert(t->live && t->write);
+	MDB_txn *txn = steal(&t->txn);
+	t->live = false;
+	if (t->full) {
+		mdb_txn_abort(txn);
+		s->grow = true;
+		return ERROR_STORE;
+	}
+	int r = mdb_txn_commit(txn);
+	int code = store_code(r);
+	if (r == MDB_MAP_FULL)
+		s->grow = true;
+	if (code && code != ERROR_STORE) {
+		s->dead = true;
+		code = code < 0 ? code : -EIO;
+	}
+	return code;
+}
+
+void store_abort(struct store_txn *t)
+{
+	assert(t->live && t->write);
+	t->live = false;
+	mdb_txn_abort(steal(&t->txn));
+	if (t->full)
+		t->store->grow = true;
+}
+
+int store_read(struct store *s, struct store_txn **ret)
+{
+	struct store_txn *t = &s->view;
+	assert(!t->live);
+	int r = t->txn ? mdb_txn_renew(t->txn) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
+	if (r)
+		return r > 0 ? -r : -EIO;
+	t->live = true;
+	*ret = t;
+	return 0;
+}
+
+void store_read_end(struct store_txn *t)
+{
+	assert(t->live && !t->write);
+	t->live = false;
+	mdb_txn_reset(t->txn);
+}
+
+int store_usage(struct store *s, struct store_usage *ret)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	int r = mdb_env_info(s->env, &info);
+	if (!r)
+		r = mdb_env_stat(s->env, &st);
+	if (r)
+		return store_code(r);
+	*ret = (struct store_usage){
+		.map_bytes = info.me_mapsize,
+		.used_bytes = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize,
+		.map_max = s->map_max,
+		.readers = info.me_numreaders,
+	};
+	return 0;
+}
+
+int store_sync_dir(struct store *s)
+{
+	return file_fsync_dir(s->dir);
+}

@@ -1,0 +1,158 @@
+/* Rows: every value is followed by a CRC-32C over key and value, which is checked at every read. A bit that flipped in a page is then an error
+ * with a name, never a wrong record. */
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include "common/base/crc32c.h"
+#include "common/store/internal.h"
+
+static MDB_dbi table_dbi(const struct store_txn *t, unsigned table)
+{
+	if (table == STORE_OWN)
+		return t->store->own;
+	assert(table < t->store->n_tables);
+	return t->store->tables[table];
+}
+
+static bool key_fits(struct slice key)
+{
+	return key.len > 0 && key.len <= STORE_KEY_MAX;
+}
+
+static uint32_t row_crc(struct slice key, const void *value, size_t len)
+{
+	return crc32c(crc32c(0, key.data, key.len), value, len);
+}
+
+/* LMDB aligns values to two bytes only: numbers in them must be copied out. */
+static int row_check(struct slice key, const MDB_val *v, struct slice *ret)
+{
+	uint32_t crc;
+	if (v->mv_size < STORE_CRC)
+		return ERROR_CORRUPT;
+	size_t len = v->mv_size - STORE_CRC;
+	memcpy(&crc, (const uint8_t *)v->mv_data + len, STORE_CRC);
+	if (crc != row_crc(key, v->mv_data, len))
+		return ERROR_CORRUPT;
+	*ret = SLICE(v->mv_data, len);
+	return 0;
+}
+
+/* After MDB_MAP_FULL LMDB answers every call of that transaction with MDB_BAD_TXN: it stays the full disk that it is. */
+static int write_code(struct store_txn *t, int mdb)
+{
+	int code = store_code(mdb);
+	if (code == ERROR_STORE)
+		t->full = true;
+	return code < 0 && t->full ? ERROR_STORE : code;
+}
+
+int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value)
+{
+	if (!key_fits(key))
+		return ERROR_BAD_REQUEST;
+	MDB_val k = { key.len, (void *)key.data }, v;
+	int r = mdb_get(t->txn, table_dbi(t, table), &k, &v);
+	return r ? write_code(t, r) : row_check(key, &v, ret_value);
+}
+
+int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value)
+{
+	assert(t->write);
+	if (!key_fits(key))
+		return ERROR_BAD_REQUEST;
+	if (value.len > UINT32_MAX - STORE_CRC - 1)
+		return ERROR_TOO_LARGE;
+	uint32_t crc = row_crc(key, value.data, value.len);
+	MDB_val k = { key.len, (void *)key.data }, v = { value.len + STORE_CRC, NULL };
+	int r = mdb_put(t->txn, table_dbi(t, table), &k, &v, MDB_RESERVE);
+	if (r)
+		return write_code(t, r);
+	if (value.len)
+		memcpy(v.mv_data, value.data, value.len);
+	memcpy((uint8_t *)v.mv_data + value.len, &crc, STORE_CRC);
+	return 0;
+}
+
+int store_delete(struct store_txn *t, unsigned table, struct slice key)
+{
+	assert(t->write);
+	if (!key_fits(key))
+		return ERROR_BAD_REQUEST;
+	MDB_val k = { key.len, (void *)key.data };
+	return write_code(t, mdb_del(t->txn, table_dbi(t, table), &k, NULL));
+}
+
+/* Puts the cursor on the first row with key >= from, or on the last with key <= from. */
+static int cursor_seek(MDB_cursor *c, struct slice from, bool backward, MDB_val *k, MDB_val *v)
+{
+	if (!from.len)
+		return mdb_cursor_get(c, k, v, backward ? MDB_LAST : MDB_FIRST);
+	*k = (MDB_val){ from.len, (void *)from.data };
+	int r = mdb_cursor_get(c, k, v, MDB_SET_RANGE);
+	if (!backward)
+		return r;
+	if (r == MDB_NOTFOUND)
+		return mdb_cursor_get(c, k, v, MDB_LAST);
+	if (r || (k->mv_size == from.len && memcmp(k->mv_data, from.data, from.len) == 0))
+		return r;
+	return mdb_cursor_get(c, k, v, MDB_PREV);
+}
+
+int store_seek(struct store_txn *t, unsigned table, struct slice from, bool backward, struct slice *ret_key, struct slice *ret_value)
+{
+	MDB_cursor *c;
+	MDB_val k, v;
+	if (from.len > STORE_KEY_MAX)
+		return ERROR_BAD_REQUEST;
+	int r = mdb_cursor_open(t->txn, table_dbi(t, table), &c);
+	if (r)
+		return write_code(t, r);
+	r = cursor_seek(c, from, backward, &k, &v);
+	mdb_cursor_close(c);
+	if (r)
+		return write_code(t, r);
+	struct slice key = SLICE(k.mv_data, k.mv_size);
+	int code = row_check(key, &v, ret_value);
+	if (!code)
+		*ret_key = key;
+	return code;
+}
+
+int store_scan(struct store_txn *t, unsigned table, struct slice from, bool backward, int (*fn)(void *ctx, struct slice key, struct slice value), void *ctx)
+{
+	MDB_cursor *c;
+	MDB_val k, v;
+	if (from.len > STORE_KEY_MAX)
+		return ERROR_BAD_REQUEST;
+	int r = mdb_cursor_open(t->txn, table_dbi(t, table), &c);
+	if (r)
+		return write_code(t, r);
+	int code = 0;
+	for (r = cursor_seek(c, from, backward, &k, &v); !r; r = mdb_cursor_get(c, &k, &v, backward ? MDB_PREV : MDB_NEXT)) {
+		struct slice key = SLICE(k.mv_data, k.mv_size), value;
+		code = row_check(key, &v, &value);
+		if (!code)
+			code = fn(ctx, key, value);
+		if (code)
+			break;
+	}
+	mdb_cursor_close(c);
+	return code || r == MDB_NOTFOUND || !r ? code : write_code(t, r);
+}
+
+int store_count(struct store_txn *t, unsigned table, uint64_t *ret)
+{
+	MDB_stat st;
+	int r = mdb_stat(t->txn, table_dbi(t, table), &st);
+	if (r)
+		return write_code(t, r);
+	*ret = st.ms_entries;
+	return 0;
+}
+
+int store_clear(struct store_txn *t, unsigned table)
+{
+	assert(t->write);
+	return write_code(t, mdb_drop(t->txn, table_dbi(t, table), 0));
+}
