@@ -6,7 +6,7 @@
  *
  * When a connection is lost, what was sent and may be repeated goes back in front of what waits, in its old order; the rest fails at once. While a link rests
  * its requests' own deadlines run on, and they fail with the reason of the last try. Three things end the waiting early, because time will not cure them:
- * nobody ever reached front in this client's life, the kernel or the node refuses us, or the supervisor knows no such actor. */
+ * a client that never reached front finds no socket, or nobody behind it for a second; the kernel or the node refuses us; the supervisor knows no such actor. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "common/troupe/link.h"
 
 #define LOCATE_TIMEOUT_MS 5000u
+#define FIRST_TRIES 8u /* of a front that has left its socket behind: about a second, in which its supervisor starts it again */
 
 static void link_connect(struct link *l);
 
@@ -111,6 +112,7 @@ static bool is_final(const struct error *why)
 static void link_give_up(struct link *l, const struct error *why)
 {
 	l->state = LINK_IDLE;
+	l->tries = 0;
 	l->why = *why;
 	link_fail_all(l, why);
 }
@@ -234,12 +236,13 @@ void link_down(struct link *l, const struct error *why)
 	l->peer = NULL;
 	l->state = LINK_RESTING;
 	l->retry_at_ms = 0;
+	bool silent = false;
 	if (is_front(l) && before == LINK_DIALLING && why->code != ERROR_VERSION)
-		rundir_diagnose(l->client->dir, why, &e);
+		rundir_diagnose(l->client->dir, why, &silent, &e);
 	else
 		e = *why;
 	link_unsend(l);
-	if (is_final(&e) || (is_front(l) && !l->was_up))
+	if (is_final(&e) || (is_front(l) && !l->was_up && !(silent && l->tries < FIRST_TRIES)))
 		link_give_up(l, &e);
 	else
 		link_retry_later(l, &e);

@@ -61,8 +61,8 @@ struct client {
 };
 
 /* rundir.c */
-/* Says why front cannot be reached, as far as the file system tells: fills e and returns its code. */
-int rundir_diagnose(const char *dir, const struct error *why, struct error *e);
+/* Says why front cannot be reached, as far as the file system tells: fills e and returns its code. *ret_silent: the socket is there, but nobody answers. */
+int rundir_diagnose(const char *dir, const struct error *why, bool *ret_silent, struct error *e);
 
 /* link.c */
 struct link *link_get(struct client *c, const char *address);        /* found or made; NULL without memory */

@@ -47,10 +47,11 @@ static const char *group_name(gid_t gid, char *out, size_t size)
 	return out;
 }
 
-int rundir_diagnose(const char *dir, const struct error *why, struct error *e)
+int rundir_diagnose(const char *dir, const struct error *why, bool *ret_silent, struct error *e)
 {
 	char path[128], group[64];
 	struct stat st;
+	*ret_silent = false;
 	snprintf(path, sizeof path, "%s/front", dir);
 	unsigned uid = (unsigned)geteuid();
 
@@ -67,6 +68,7 @@ int rundir_diagnose(const char *dir, const struct error *why, struct error *e)
 		error_set(e, ERROR_NOT_ALLOWED, "uid %u may not write to %s, mode %04o (%s)", uid, path, st.st_mode & 07777u, strerrorname_np(errno));
 		error_cure(e, "become a member of group %s, or ask an operator for a role", group_name(st.st_gid, group, sizeof group));
 	} else {
+		*ret_silent = true;
 		error_set(e, ERROR_NOT_REACHABLE, "nobody answers on %s (%s), uid %u", path, why && why->text[0] ? why->text : "ECONNREFUSED", uid);
 		error_cure(e, "see whether trouped runs (its pid is in %s); start it again where it does not", dir);
 	}

@@ -1,5 +1,7 @@
 #include "tests/suite.h"
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -250,6 +252,28 @@ START_TEST(no_node_is_told_at_once_with_path_and_errno)
 }
 END_TEST
 
+START_TEST(a_door_that_was_left_behind_is_told_after_a_short_wait)
+{
+	char dir[] = "/tmp/troupe-stale.XXXXXX", command[64];
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(un.sun_path, sizeof un.sun_path, "%s/front", dir);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+	close(fd);
+	struct client_config c = { .run_dir = dir };
+	struct client *none;
+	ck_assert_int_eq(client_open(&c, &none, &error), 0);
+	uint64_t began_ms = clock_mono_ms();
+	ck_assert_int_eq(client_reach(none, NULL, 60000, &error), ERROR_NOT_REACHABLE);
+	ck_assert_uint_lt(clock_mono_ms() - began_ms, 10000);
+	ck_assert_ptr_nonnull(strstr(error.text, "nobody answers"));
+	client_close(none);
+	snprintf(command, sizeof command, "rm -r %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(the_run_directory_comes_from_option_environment_or_system)
 {
 	char dir[108];
@@ -288,7 +312,9 @@ static Suite *suite(void)
 	tcase_add_test(c, closing_with_asks_outstanding_calls_nobody_back);
 	suite_add_tcase(s, c);
 	TCase *alone = tcase_create("alone");
+	tcase_set_timeout(alone, 30);
 	tcase_add_test(alone, no_node_is_told_at_once_with_path_and_errno);
+	tcase_add_test(alone, a_door_that_was_left_behind_is_told_after_a_short_wait);
 	tcase_add_test(alone, the_run_directory_comes_from_option_environment_or_system);
 	suite_add_tcase(s, alone);
 	return s;
