@@ -1,4 +1,5 @@
 #include "tests/suite.h"
+#include <stdio.h>
 #include <string.h>
 #include "actors/tools/bulk.h"
 #include "common/base/cleanup.h"

@@ -1,4 +1,5 @@
 #include "tests/suite.h"
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
