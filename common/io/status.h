@@ -25,14 +25,18 @@ struct status_cell {
 	uint64_t load_base;      /* of the main program, to symbolise */
 };
 _Static_assert(sizeof(struct status_cell) <= STATUS_SIZE, "status cell");
-/* Child side. 0 with a mapped cell and its fd (to be passed with READY), or -errno. */
+/* Child side. 0 with a mapped cell and its fd (to be passed with READY), or -errno. Phase is PHASE_START. */
 int status_create(struct status_cell **ret, int *ret_fd);
-void status_phase(struct status_cell *c, enum status_phase phase, uint64_t now_ms);
+void status_phase(struct status_cell *c, enum status_phase phase, uint64_t now_ms); /* PHASE_TURN counts a turn */
 void status_message(struct status_cell *c, const uint8_t id[16]); /* NULL = none */
-void status_tokens(struct status_cell *c, const uint64_t *tokens, uint32_t n); /* at most STATUS_TOKENS are kept, the oldest */
-/* Installs a handler on an alternate stack for SEGV BUS FPE ILL ABRT that writes frames and signal into the cell and dies of the same signal. */
+void status_mailbox(struct status_cell *c, uint32_t n);
+void status_tokens(struct status_cell *c, const uint64_t *tokens, uint32_t n); /* oldest first; at most STATUS_TOKENS are kept */
+/* Installs a handler on an alternate stack for SEGV BUS FPE ILL ABRT (and unblocks them) that writes frames and signal into the cell and dies of the same
+ * signal. Once per process, from its main thread. 0 or -errno. */
 int status_catch_crashes(struct status_cell *c);
 /* Supervisor side: maps a received fd read-only after checking size and seals. 0, or ERROR_BAD_REQUEST. */
 int status_map(int fd, const struct status_cell **ret, struct error *e);
 void status_unmap(const struct status_cell *c);
-void status_read(const struct status_cell *c, struct status_cell *ret); /* a checked copy: counts within bounds, phase known */
+/* A checked copy: counts within bounds, phase and signal known; a cell of another magic or version reads as empty and idle. What remains is the
+ * writer's claim: since_ms may lie in the future. */
+void status_read(const struct status_cell *c, struct status_cell *ret);
