@@ -80,6 +80,8 @@ static bool block_add(struct arena *a, size_t size)
 		room = BLOCK_MAX;
 	if (room < size)
 		room = size;
+	if (room > SIZE_MAX - sizeof(struct block))
+		return false;
 	struct block *b = malloc(sizeof(*b) + room);
 	if (!b)
 		return false;

@@ -13,6 +13,7 @@
 
 #define SCAN_DEPTH 16 /* twice what the deepest type needs */
 #define ARENA_FLOOR (64 * 1024)
+#define ARENA_ENVELOPE 512 /* an empty one in memory, with protobuf-c's own notes: many tiny messages are no attack, and their number is limited */
 #define FRAME_ENVELOPES 3 /* the field's number */
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
@@ -142,10 +143,10 @@ int message_decode(const ProtobufCMessageDescriptor *d, const uint8_t *data, siz
 }
 
 /* Into an arena of its own. */
-static int decode(const ProtobufCMessageDescriptor *d, const uint8_t *data, size_t len, size_t factor, struct arena **ret_arena,
-                  ProtobufCMessage **ret, struct error *e)
+static int decode(const ProtobufCMessageDescriptor *d, const uint8_t *data, size_t len, size_t cap, struct arena **ret_arena, ProtobufCMessage **ret,
+                  struct error *e)
 {
-	struct arena *arena = arena_new(len * factor + ARENA_FLOOR);
+	struct arena *arena = arena_new(cap);
 	if (!arena)
 		return -ENOMEM;
 	int r = message_decode(d, data, len, arena, ret, e);
@@ -218,7 +219,8 @@ int frame_decode(const uint8_t *data, size_t len, const struct wire_limits *limi
 
 	struct arena *arena;
 	ProtobufCMessage *m;
-	int r = decode(&troupe__frame__descriptor, data, len, limits->arena_factor, &arena, &m, e);
+	size_t cap = len * limits->arena_factor + n * ARENA_ENVELOPE + ARENA_FLOOR;
+	int r = decode(&troupe__frame__descriptor, data, len, cap, &arena, &m, e);
 	if (r)
 		return r;
 	Troupe__Frame *frame = (Troupe__Frame *)m;
@@ -251,7 +253,7 @@ int control_decode(const uint8_t *data, size_t len, struct arena **ret_arena, Tr
 
 	struct arena *arena;
 	ProtobufCMessage *m;
-	int r = decode(&troupe__control__descriptor, data, len, wire_limits_default.arena_factor, &arena, &m, e);
+	int r = decode(&troupe__control__descriptor, data, len, len * wire_limits_default.arena_factor + ARENA_FLOOR, &arena, &m, e);
 	if (r)
 		return r;
 	Troupe__Control *control = (Troupe__Control *)m;

@@ -15,7 +15,7 @@
 struct wire_limits {
 	size_t frame;        /* bytes of a frame, 1 MiB */
 	size_t envelopes;    /* of a frame, 4,096 */
-	size_t arena_factor; /* the arena's cap is frame length times this, plus 64 KiB: 24 */
+	size_t arena_factor; /* the arena's cap is frame length times this, plus 512 bytes an envelope, plus 64 KiB: 24 */
 };
 extern const struct wire_limits wire_limits_default;
 
