@@ -86,7 +86,7 @@ struct child {
 	struct child_spec spec;
 	struct supervisor *sup;        /* of a supervisor: spec, strategy and children; NULL of a worker */
 	struct child *above;           /* the record of the supervisor over it; NULL of the root */
-	struct child *prev, *next;     /* siblings in start order */
+	struct child *prev, *next;     /* siblings in start order, dormant ones among them: walk with tree_next */
 	uint32_t number;               /* stable while the record lives, never used again */
 	uint8_t depth;                 /* 0: the root */
 
@@ -107,25 +107,29 @@ struct child {
 	struct delay delay;
 	struct window window;          /* of spec.give_up */
 
-	/* The core's own. */
+	/* The core's own. Times are UINT64_MAX where there is none. */
 	struct {
 		bool ordered;          /* waits for its turn among its siblings */
+		bool first;            /* part of its supervisor's first start, which is not complete before this one has settled */
 		bool comeback;         /* its end is followed by a start: victim of a group restart, or an ordered restart */
-		bool by_order;         /* the present start was ordered: a failure is the caller's */
+		bool retry;            /* the present or coming start follows an unasked end */
+		bool by_order;         /* the present start was ordered: a failure is the caller's, and final */
 		bool discard;          /* an added record whose first start decides whether it stays */
-		bool forced;           /* an operator's force: no proof asked for */
 		bool ignored;          /* said IGNORE, exit expected */
-		bool asked;            /* STOP was sent to this incarnation */
 		bool killed;           /* KILL was sent */
-		bool termed;
-		bool kill_all;         /* supervisor: the whole subtree is being killed */
-		bool gone;             /* the record is removed, freed at the next event */
+		bool killing;          /* supervisor: its whole subtree was killed */
+		bool alarmed;          /* a backoff alarm is up */
+		bool drop;             /* to be removed as soon as its family is proven empty */
+		bool dormant;          /* removed, but its supervisor's restart brings it back */
+		bool gone;             /* removed, freed at the next event */
 		uint8_t tries;         /* failed starts in a row */
-		enum reason verdict;   /* the reason to record when the kill was ours */
-		uint64_t stop_at_ms, term_at_ms, kill_at_ms, stuck_at_ms, timeout_at_ms;
-		uint64_t timer_at_ms;  /* place in the heap: the next of all these */
+		enum reason verdict;   /* the reason to record when the core caused the end */
+		uint64_t timeout_at_ms, term_at_ms, kill_at_ms, stuck_at_ms, recovered_at_ms;
+		uint64_t timer_at_ms;  /* the first of all these: place in the heap */
 		size_t timer_index;
-		struct child *bucket;  /* next in the name index */
+		struct child *bucket;  /* next in the name index, or among the removed */
+		struct child *dirty;   /* next supervisor to be looked at */
+		bool is_dirty;
 	} core;
 };
 
@@ -134,12 +138,10 @@ struct supervisor {
 	struct child *first, *last;    /* children in start order */
 	uint32_t n_children;
 	struct window window;          /* of spec.give_up */
-	bool dirty;                    /* the core's own: to be looked at again */
-	struct child *dirty_next;
 };
 
 /* Is there a process (of a supervisor: may there be one below it)? starting, up, stopping, dying. */
 bool child_is_alive(const struct child *c);
 
-/* OTP's "restarting": waiting for a retry, or starting after one. */
+/* OTP's "restarting": waiting for its start, or starting. */
 bool child_is_restarting(const struct child *c);

@@ -19,8 +19,12 @@
 #include "supervisor/child.h"
 
 #define TREE_DEPTH_MAX 10       /* supervisors inside each other, root included */
-#define TREE_CHILDREN_MAX 100000 /* records in all */
+#define TREE_CHILDREN_MAX 20000 /* records in all */
 #define TREE_ORDERS_MAX 1024    /* unanswered orders; further ones are answered busy */
+
+/* EXIT's code where it is not 0 */
+#define TREE_EXIT_GAVE_UP 70    /* the root gave up */
+#define TREE_EXIT_LEFT_OVER 71  /* a killed child is still there (uninterruptible sleep) */
 
 #define CHILD_STUCK_AFTER_MS 5000   /* after the kill: alarm, and the others go on */
 #define CHILD_ABORT_GAP_MS 1000     /* from SIGABRT to SIGKILL of a hung child */
@@ -124,7 +128,7 @@ enum fact_kind {
 	FACT_PROVEN,
 	FACT_STUCK,          /* killed 5 s ago and still there (alarm) */
 	FACT_OVERDUE,        /* did not stop in time: the kill follows (shutdown_error) */
-	FACT_RECOVERED,      /* child is up for reset_after_ms after a backoff alarm or is started by hand after FAILED: clears alarms */
+	FACT_RECOVERED,      /* child, which had FACT_BACKOFF_ALARM or FACT_FAILED, has now been up for its reset_after_ms */
 };
 #define FACT_N 16
 const char *fact_name(enum fact_kind f);

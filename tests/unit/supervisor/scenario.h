@@ -1,0 +1,47 @@
+#pragma once
+/* Scenarios of supervision as text: a tree, then stimuli with the trace that each must leave. Virtual time; every child is a small script.
+ *
+ * Tree       NAME[:P|:T|:X][!][(option ...)] of a worker; a supervisor goes on with STRATEGY [INTENSITY/SECONDS | INTENSITY/MSms] [word ...] [ children ]
+ *            strategies ofo ofa rfo dyn pool; words any all keep max=N; options brutal, shutdown=MS|infinity|zero, term=MS, start=MS, limit=N/S, escalate, hold
+ *            e.g.  "top ofa 4/3600 [ a b:T c:X! sub:T(shutdown=500) ofo 1/5 [ w ] ]"
+ * Mode       "otp" or "ours", then optionally "backoff" (100 ms, x2, cap 800 ms, no jitter, none immediate)
+ * Stimuli    separated by ';', each followed by all that happens in the same millisecond; '&' instead of ';' delivers the next one before anything reacts
+ *   boot | shutdown [MS] | fast | wait MS
+ *   crash A | normal A | bye A (shutdown by itself) | oom A | hung A | die A (of an undying one) | prove A | fatal A
+ *   before or between: slow A MS, fail A N|always, ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), pending A, info A TEXT, willing A (all of these off)
+ *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME, add ABOVE SPEC; list NAME
+ * Trace      +a READY, -a(r) end, ~a failed start, i:a ignored, S=r supervisor ended, STOP:a TERM:a ABORT:a KILL:a with "wires", =word answers, UP, EXIT(n);
+ *            with "facts" also gave_up:S limit:a failed:a stuck:a overdue:a backoff:a(ms) alarm:a auto:S pending:a proven:a recovered:a decision words as -a(r)/word, ! behind errors
+ *            reasons exit, signal and core are printed x */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "supervisor/tree.h"
+
+struct scenario;
+
+struct scenario_step {
+	const char *stimulus, *trace;
+};
+
+struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed);
+void scenario_free(struct scenario *s);
+
+/* Does one line of stimuli; returns the trace it left, valid until the next call. Aborts the test on nonsense and when an invariant breaks:
+ * two incarnations of one id alive, an action about a child without a process, an order not answered exactly once, a limit passed. */
+const char *scenario_do(struct scenario *s, const char *stimuli);
+
+struct tree *scenario_tree(struct scenario *s);
+uint64_t scenario_now(const struct scenario *s);
+/* Everything that the core ever said, hashed: equal runs have equal hashes. */
+uint64_t scenario_hash(const struct scenario *s);
+/* Lets time pass until nothing is due and no script has anything left, at most ms. */
+void scenario_drain(struct scenario *s, uint64_t ms);
+
+/* Runs a whole table and compares. */
+void scenario_run(const char *mode, const char *tree, const struct scenario_step *steps, size_t n);
+#define SCENARIO(mode, tree, ...)                                                            \
+	do {                                                                                 \
+		const struct scenario_step steps_[] = { __VA_ARGS__ };                       \
+		scenario_run(mode, tree, steps_, sizeof(steps_) / sizeof(steps_[0]));        \
+	} while (0)
