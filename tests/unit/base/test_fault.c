@@ -128,6 +128,22 @@ START_TEST(names_are_unique_and_of_the_form_subject_dot_moment)
 }
 END_TEST
 
+/* The preprocessor does not look into strings: a point that is not listed would never be swept. */
+START_TEST(every_point_in_the_sources_is_in_the_list)
+{
+	char name[64];
+	FILE *f = popen("cd '" SOURCE_DIR "' && grep -rhoE --include='*.c' 'fault_point\\(\"[^\"]*\"' common supervisor actors | sed 's/.*(\"//; s/\"$//'", "re");
+	ck_assert_ptr_nonnull(f);
+	while (fscanf(f, "%63s", name) == 1) {
+		bool listed = false;
+		for (const char *const *p = fault_names; *p; p++)
+			listed |= !strcmp(*p, name);
+		ck_assert_msg(listed, "fault_point(\"%s\") is not in fault_names", name);
+	}
+	ck_assert_int_eq(pclose(f), 0);
+}
+END_TEST
+
 int main(void)
 {
 	unsetenv("TROUPE_FAULT");
@@ -141,6 +157,7 @@ int main(void)
 	tcase_add_test(t, a_point_fires_once_where_that_is_asked);
 	tcase_add_test(t, a_spec_that_cannot_be_read_ends_the_process);
 	tcase_add_test(t, names_are_unique_and_of_the_form_subject_dot_moment);
+	tcase_add_test(t, every_point_in_the_sources_is_in_the_list);
 	suite_add_tcase(s, t);
 	return suite_run(s);
 }

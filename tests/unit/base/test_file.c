@@ -166,12 +166,23 @@ START_TEST(the_lock_of_a_killed_holder_is_free)
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	ck_assert_int_eq(file_lock("lock", &fd, &owner), 0);
+	close(fd);
+}
+END_TEST
 
-	/* and the pid inside is ours, even where the old one was longer */
-	char *data;
+START_TEST(a_new_holder_leaves_nothing_of_the_old_one)
+{
+	int fd = open("lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	file_write_all(fd, "1234567890123456\nmore\n", 22);
+	close(fd);
+	pid_t owner;
+	ck_assert_int_eq(file_lock("lock", &fd, &owner), 0);
+
+	char *data, expected[24];
 	size_t len;
+	snprintf(expected, sizeof(expected), "%d\n", (int)getpid());
 	ck_assert_int_eq(file_read_all("lock", 100, &data, &len), 0);
-	ck_assert_int_eq(atol(data), getpid());
+	ck_assert_str_eq(data, expected);
 	free(data);
 	close(fd);
 }
@@ -216,6 +227,7 @@ int main(void)
 	tcase_add_test(t, a_file_in_the_way_is_named);
 	tcase_add_test(t, of_two_only_one_has_the_lock_and_the_other_learns_who);
 	tcase_add_test(t, the_lock_of_a_killed_holder_is_free);
+	tcase_add_test(t, a_new_holder_leaves_nothing_of_the_old_one);
 	tcase_add_test(t, garbage_in_a_lock_file_is_no_owner);
 	tcase_add_test(t, a_lock_file_is_no_way_to_overwrite_another);
 	suite_add_tcase(s, t);
