@@ -45,6 +45,8 @@ int loop_open(struct loop **ret)
 	return 0;
 }
 
+int loop_fd(const struct loop *l) { return l->epoll_fd; }
+
 struct loop *loop_close(struct loop *l)
 {
 	if (!l)
