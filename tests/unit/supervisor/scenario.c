@@ -501,6 +501,19 @@ void scenario_drain(struct scenario *s, uint64_t ms)
 
 /* --- stimuli ------------------------------------------------------------------------------------------------------------------ */
 
+static void script_willing(struct script *x)
+{
+	x->slow_ms = x->lazy_ms = x->fails = 0;
+	x->ignore = x->deaf = x->undying = x->stubborn = x->pending = false;
+	x->exits = 0;
+}
+
+void scenario_all_willing(struct scenario *s)
+{
+	for (size_t i = 0; i < s->n_scripts; i++)
+		script_willing(s->scripts[i]);
+}
+
 static bool do_script(struct scenario *s, const char *verb, struct script *x, const char *arg)
 {
 	uint64_t n = arg && strcmp(arg, "always") != 0 ? strtoull(arg, NULL, 10) : ALWAYS;
@@ -525,7 +538,7 @@ static bool do_script(struct scenario *s, const char *verb, struct script *x, co
 	else if (strcmp(verb, "info") == 0)
 		snprintf(x->info, sizeof(x->info), "%s", arg);
 	else if (strcmp(verb, "willing") == 0)
-		x->slow_ms = x->lazy_ms = x->fails = 0, x->ignore = x->deaf = x->undying = x->stubborn = x->pending = false, x->exits = 0;
+		script_willing(x);
 	else
 		return false;
 	return true;

@@ -35,6 +35,8 @@ struct tree *scenario_tree(struct scenario *s);
 uint64_t scenario_now(const struct scenario *s);
 /* Everything that the core ever said, hashed: equal runs have equal hashes. */
 uint64_t scenario_hash(const struct scenario *s);
+/* Takes back every difficulty that a script makes. */
+void scenario_all_willing(struct scenario *s);
 /* Lets time pass until nothing is due and no script has anything left, at most ms. */
 void scenario_drain(struct scenario *s, uint64_t ms);
 

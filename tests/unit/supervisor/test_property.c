@@ -118,23 +118,23 @@ static void states_must_agree(struct scenario *s)
 	}
 }
 
+/* Somebody who needs a last push: a corpse without a proof, or a process that a willing script will not end any more. */
+static struct child *somebody_left(struct tree *t)
+{
+	for (struct child *c = tree_next(t, NULL); c; c = tree_next(t, c))
+		if (c->pending || (has_process(c) && (c->state == CHILD_STOPPING || c->state == CHILD_DYING)))
+			return c;
+	return NULL;
+}
+
 static void everybody_is_willing(struct scenario *s)
 {
 	char line[256];
 	struct tree *t = scenario_tree(s);
-	for (struct child *c = tree_next(t, NULL); c; c = tree_next(t, c)) {
-		snprintf(line, sizeof(line), "willing %s", c->name);
+	scenario_all_willing(s);
+	for (struct child *c; tree_root(t)->state != CHILD_STOPPED && (c = somebody_left(t));) {
+		snprintf(line, sizeof(line), "%s %s", c->pending ? "prove" : "die", c->name);
 		scenario_do(s, line);
-	}
-	for (bool again = true; again && tree_root(t)->state != CHILD_STOPPED;) {
-		again = false;
-		for (struct child *c = tree_next(t, NULL); c && !again; c = tree_next(t, c)) {
-			again = c->pending || (has_process(c) && (c->state == CHILD_STOPPING || c->state == CHILD_DYING));
-			if (again) {
-				snprintf(line, sizeof(line), "%s %s", c->pending ? "prove" : "die", c->name);
-				scenario_do(s, line);
-			}
-		}
 	}
 }
 
