@@ -9,6 +9,11 @@
  * function from state and message to effects that a test can call without a node (turn_fake.h).
  *
  * State that a handler keeps in memory must be changed only on the way to returning 0: an error return takes back effects, not memory.
+ * Where the disk is full at the commit, memory has gone on and disk has not: the askers of that turn get STORE, and the process leaves with 111.
+ *
+ * Before a handler runs the runtime has refused what must not reach it: a verb that is not in the table (NO_VERB), a client whose role is too low
+ * (NOT_ALLOWED; application messages need SUBMITTER), an envelope for another address (NO_ACTOR), an ASK without an id (BAD_REQUEST) or past its deadline
+ * (TIMEOUT), a message that killed this actor three times (INTERNAL). ping and metrics_ask it answers itself, unless the table has them.
  *
  * The process side (actor_main): reads Setup from the lifeline on fd 3, opens store and mailbox, calls init, says READY, runs until STOP or the
  * lifeline ends. Exit: 0 after STOP or actor_leave, 111 after a fatal error (the supervisor decides what then), 100 where starting again is useless. */
@@ -67,6 +72,7 @@ struct actor_def {
 	int (*on_control)(struct turn *t, void *state, const Troupe__Control *c);   /* lifeline packets that the runtime does not handle itself */
 	int (*on_wake)(struct turn *t, void *state, uint64_t now_ms);               /* turn_wake's time has come */
 	int (*on_stop)(struct turn *t, void *state, uint64_t within_ms, bool drain); /* NULL: leave at once; else call turn_leave when done */
+	/* The Setup before it is gone when this has returned 0. Without on_reload the Setup that init saw stays valid. */
 	int (*on_reload)(struct turn *t, void *state, const Troupe__Setup *setup);
 	int (*settle)(struct turn *t, void *state);                                 /* at the end of every turn that handled anything, before the commit */
 	void (*on_commit)(void *state);                                             /* the turn's commit succeeded (or there was nothing to commit) */
@@ -89,7 +95,7 @@ struct status_cell *actor_status(struct actor *a);
 /* A second door beside the mailbox's socket, into the same mailbox and under the same rules: url is "ipc:///path", mode that of the socket's file. For init.
  * 0, ERROR_EXISTS, ERROR_BAD_REQUEST, -errno. */
 int actor_listen(struct actor *a, const char *url, mode_t mode, struct error *e);
-/* Runs fn inside the next turn, with effects and commit like a message's: the way from an own fd's callback into the actor. -ENOMEM. */
+/* Runs fn inside the next turn (also from init: the first), with effects and commit like a message's: the way from an own fd's callback into the actor. -ENOMEM. */
 int actor_post(struct actor *a, int (*fn)(struct turn *t, void *state, void *arg), void *arg);
 
 /* --- inside a handler --- */
@@ -99,15 +105,17 @@ uint64_t turn_wall_ms(const struct turn *t);
 struct arena *turn_arena(struct turn *t);       /* lives until the end of the turn */
 
 /* Store effects and reads. Keys and values are not copied: they must live until the end of the turn (turn_arena, or the message).
- * turn_get sees the message's own puts and deletes; turn_view is a transaction for seeks and scans that sees those of earlier messages only. */
+ * turn_get sees the message's own puts and deletes; turn_view is a transaction for seeks and scans that sees those of earlier messages only. What they
+ * return is valid until the handler returns. A value of turn_get may be put again as it is; one from turn_view must be copied first. */
 int turn_put(struct turn *t, unsigned table, struct slice key, struct slice value);
 int turn_delete(struct turn *t, unsigned table, struct slice key); /* of a row that may be missing */
 int turn_get(struct turn *t, unsigned table, struct slice key, struct slice *ret);
 struct store_txn *turn_view(struct turn *t);    /* NULL without a store */
 
-/* Messages. env is packed at once (its memory need not live on); id is filled in where it has none and kind needs one; from is ours.
- * To an address: the connection is made when needed. A volatile message that cannot go is dropped, counted, and answered by
- * on_undelivered's place in on_answer for an ask. */
+/* Messages. env is packed at once (its memory need not live on); id is filled in where it has none and kind needs one; from stays empty: the receiver
+ * stamps it. To an address: the connection is made when needed, meanwhile up to 4,096 messages or 4 MiB are held. A volatile message that cannot go is
+ * dropped and counted; an ask then gets its on_answer with the reason. All: 0, ERROR_BAD_REQUEST (no address), ERROR_TOO_LARGE (for a frame),
+ * ERROR_BUSY (65,536 asks wait), -ENOMEM. */
 int turn_tell(struct turn *t, const char *to, Troupe__Envelope *env);
 int turn_ask(struct turn *t, const char *to, Troupe__Envelope *env, uint64_t timeout_ms, uint64_t cookie);
 int turn_push(struct turn *t, uint64_t peer, Troupe__Envelope *env);           /* to a connection; ERROR_UNDELIVERED if it is gone */
@@ -124,5 +132,6 @@ int turn_demonitor(struct turn *t, const char *address, uint64_t incarnation);
 int turn_wake(struct turn *t, uint64_t at_ms);            /* on_wake at this monotonic time at the latest; the earliest wish holds, until on_wake is called */
 int turn_emit(struct turn *t, const Troupe__Event *ev);   /* to topic:events, through the supervisor */
 int turn_note(struct turn *t, const char *text);          /* the status line that tree shows */
-int turn_control(struct turn *t, const Troupe__Control *c); /* a lifeline packet (front's relays) */
+/* A lifeline packet (front's relays). A ref must be below 2^62: the rest is the runtime's. ERROR_BUSY while the supervisor does not read; turn_emit too. */
+int turn_control(struct turn *t, const Troupe__Control *c);
 int turn_leave(struct turn *t, Troupe__Reason reason, const char *info); /* after this turn: BYE and exit 0 */
