@@ -84,6 +84,8 @@ static int receive(struct turn *t, void *state, const struct message *m)
 		return say_number(t, &r, "gone", s->gone);
 	if (strcmp(what, "links") == 0)
 		return say_number(t, &r, "links", s->links);
+	if (strcmp(what, "downs") == 0)
+		return say_number(t, &r, "downs", s->downs);
 	if (strcmp(what, "pass-on") == 0) {
 		s->waiting = r;
 		return pass_on(t, s, p);

@@ -17,7 +17,9 @@
 #include "common/wire/id.h"
 
 #define WAIT_MS 10000u
+#ifndef ANSWERS_MAX
 #define ANSWERS_MAX 64
+#endif
 
 struct answer {
 	struct id to;
@@ -52,6 +54,13 @@ struct world {
 	Troupe__Role role;     /* that the setup gives our uid */
 	const char *setting;
 	uint32_t mailbox_max;
+	uint64_t map_max;
+	/* a worker that the actor dials, in this process too */
+	struct peer_hub *worker;
+	struct peer *worker_peer, *worker_dialled;
+	unsigned n_worker_up, n_worker_asked;
+	bool hold_whereis, mute;
+	uint64_t held_ref;
 };
 static struct world w;
 
@@ -60,9 +69,13 @@ static struct world w;
 static uint64_t tick(uint64_t now)
 {
 	uint64_t next = TIME_NEVER;
-	if (w.hub) {
-		peer_hub_flush(w.hub);
-		next = peer_hub_tick(w.hub, now);
+	struct peer_hub *hubs[] = { w.hub, w.worker };
+	for (size_t i = 0; i < ELEMENTS(hubs); i++) {
+		if (!hubs[i])
+			continue;
+		peer_hub_flush(hubs[i]);
+		uint64_t due = peer_hub_tick(hubs[i], now);
+		next = due < next ? due : next;
 	}
 	return next;
 }
@@ -164,7 +177,11 @@ static void on_control(const Troupe__Control *c, int fd)
 		w.n_pongs++;
 		break;
 	case TROUPE__CONTROL__BODY_WHEREIS:
-		answer_whereis(c->ref, c->whereis->address);
+		if (w.hold_whereis)
+			w.held_ref = c->ref;
+		else
+			answer_whereis(c->ref, c->whereis->address);
+		w.hold_whereis = false;
 		break;
 	case TROUPE__CONTROL__BODY_MONITOR:
 		answer_monitor(c->monitor);
@@ -202,6 +219,7 @@ static void send_setup_as(bool reload)
 	Troupe__Control c = TROUPE__CONTROL__INIT;
 	Troupe__Setup s = TROUPE__SETUP__INIT;
 	Troupe__Limits limits = TROUPE__LIMITS__INIT;
+	Troupe__CoordinatorSetup coordinator = TROUPE__COORDINATOR_SETUP__INIT;
 	Troupe__RoleRule rule = TROUPE__ROLE_RULE__INIT, *rules[] = { &rule };
 	Troupe__Pair pair = TROUPE__PAIR__INIT, *pairs[] = { &pair };
 	char state[96], socket[96];
@@ -227,6 +245,8 @@ static void send_setup_as(bool reload)
 		s.settings = pairs;
 		s.n_settings = 1;
 	}
+	coordinator.map_max = w.map_max;
+	s.coordinator = &coordinator;
 	limits.mailbox_messages = w.mailbox_max;
 	s.limits = &limits;
 	c.body_case = reload ? TROUPE__CONTROL__BODY_RELOAD : TROUPE__CONTROL__BODY_SETUP;
@@ -370,6 +390,77 @@ static void hub_opens(const char *address)
 	ck_assert_int_eq(peer_hub_open(w.loop, &c, &events, NULL, &w.hub), 0);
 }
 
+/* --- the worker --- */
+
+static void worker_on_up(void *ctx, struct peer *p)
+{
+	w.n_worker_up++;
+	if (!peer_dialled(p))
+		w.worker_peer = p;
+}
+
+static void worker_on_envelopes(void *ctx, struct peer *p, struct arena *a, Troupe__Envelope **env, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		Troupe__Envelope out = TROUPE__ENVELOPE__INIT;
+		w.n_worker_asked++;
+		out.kind = TROUPE__KIND__REPLY;
+		out.reply_to = env[i]->id;
+		out.payload = (ProtobufCBinaryData){ 4, (uint8_t *)"work" };
+		peer_grant(p, 1);
+		if (!w.mute)
+			ck_assert_int_eq(peer_send(p, &out), 0);
+	}
+}
+
+static void worker_on_down(void *ctx, struct peer *p, const struct error *why)
+{
+	if (w.worker_peer == p)
+		w.worker_peer = NULL;
+	if (w.worker_dialled == p)
+		w.worker_dialled = NULL;
+}
+
+static const struct peer_events worker_events = { worker_on_up, worker_on_envelopes, on_parts, on_room, worker_on_down };
+
+/* worker:p/1 listens where whereis says. */
+static void worker_opens(void)
+{
+	char url[96];
+	struct error e;
+	struct peer_config c = { .wire = wire_limits_default, .channel = channel_limits_default, .output_max = 4 << 20, .credit = 1024, .anonymous_credit = 16, .incarnation = 5 };
+	snprintf(c.address, sizeof c.address, "worker:p/1");
+	snprintf(w.claims, sizeof w.claims, "worker:p/1");
+	ck_assert_int_eq(peer_hub_open(w.loop, &c, &worker_events, NULL, &w.worker), 0);
+	snprintf(url, sizeof url, "ipc://%s/a/me", w.dir);
+	ck_assert_int_eq(peer_listen(w.worker, url, 0, &e), 0);
+}
+
+static bool worker_has_line(void)
+{
+	return w.worker_peer != NULL;
+}
+
+static bool worker_has_both(void)
+{
+	return w.n_worker_up == 2;
+}
+
+static bool worker_was_asked(void)
+{
+	return w.n_worker_asked > 0;
+}
+
+static bool whereis_is_held(void)
+{
+	return w.held_ref != 0;
+}
+
+static bool worker_line_is_down(void)
+{
+	return !w.worker_dialled;
+}
+
 /* Dials the mailbox; address "" is a client, any other is what Hello claims. */
 static void client_dials(const char *address)
 {
@@ -481,6 +572,8 @@ static void teardown(void)
 {
 	if (w.hub)
 		peer_hub_close(w.hub);
+	if (w.worker)
+		peer_hub_close(w.worker);
 	if (w.child) {
 		kill(w.child, SIGKILL);
 		waitpid(w.child, NULL, 0);
@@ -1060,6 +1153,103 @@ START_TEST(a_flood_over_the_mailboxs_bound_is_slowed_and_everybody_is_answered)
 }
 END_TEST
 
+START_TEST(a_full_store_refuses_the_askers_and_what_was_acknowledged_is_there_when_it_comes_back)
+{
+	static char payload[40000];
+	char key[16];
+	unsigned n = 0;
+	w.map_max = 1 << 20;
+	actor_starts(NULL);
+	client_dials("");
+	memset(payload, 'v', sizeof payload - 1);
+	const struct answer *a;
+	do {
+		snprintf(payload, 8, "%05u=", n);
+		payload[6] = 'v';
+		w.n_answers = w.n_asked = 0;
+		a = ask("put", payload);
+		ck_assert_uint_lt(++n, 60);
+	} while (a->kind == TROUPE__KIND__REPLY);
+	refused(a, ERROR_STORE);
+	ck_assert_int_eq(actor_ends(), 111);
+	ck_assert(w.bye);
+	ck_assert_uint_gt(n, 5);
+	WAIT(is_down);
+
+	actor_starts(NULL);
+	client_dials("");
+	for (unsigned i = 0; i < n; i++) {
+		w.n_answers = w.n_asked = 0;
+		snprintf(key, sizeof key, "%05u", i);
+		a = ask("get", key);
+		ck_assert_int_eq(a->kind, i < n - 1 ? TROUPE__KIND__REPLY : TROUPE__KIND__ERROR);
+	}
+}
+END_TEST
+
+START_TEST(a_line_that_is_kept_comes_back_when_it_breaks)
+{
+	actor_starts(NULL);
+	client_dials("");
+	worker_opens();
+	send_word(TROUPE__KIND__TELL, "connect", "worker:p/1");
+	WAIT(worker_has_line);
+	for (unsigned round = 1; round <= 3; round++) {
+		peer_close(w.worker_peer, ERROR_NONE, "to see whether it comes back");
+		w.worker_peer = NULL;
+		WAIT(worker_has_line);
+		ck_assert_uint_eq(w.n_worker_up, round + 1);
+	}
+	answered(ask("links", ""), "links", "4");
+	answered(ask("pass-on", "worker:p/1"), "answered", "work");
+}
+END_TEST
+
+START_TEST(an_ask_whose_line_breaks_fails_before_its_deadline)
+{
+	actor_starts(NULL);
+	client_dials("");
+	worker_opens();
+	send_word(TROUPE__KIND__TELL, "connect", "worker:p/1");
+	WAIT(worker_has_line);
+	w.mute = true;
+	struct id id = send_word(TROUPE__KIND__ASK, "pass-on", "worker:p/1");
+	WAIT(worker_was_asked);
+	uint64_t from = clock_mono_ms();
+	peer_close(w.worker_peer, ERROR_NONE, "in the middle");
+	WAIT(all_answered);
+	refused(answer_to(&id), ERROR_NOT_REACHABLE);
+	ck_assert_uint_lt(clock_mono_ms() - from, 500);
+}
+END_TEST
+
+START_TEST(two_that_dial_each_other_use_the_line_of_the_smaller_address_and_lose_nothing)
+{
+	char url[128];
+	struct error e = { 0 };
+	actor_starts(NULL);
+	client_dials("");
+	worker_opens();
+	w.hold_whereis = true;
+	send_word(TROUPE__KIND__TELL, "connect", "worker:p/1");
+	WAIT(whereis_is_held);
+	snprintf(url, sizeof url, "ipc://%s/a/1.%llu", w.dir, (unsigned long long)w.incarnation);
+	/* The actor is about to dial: it learns where the worker is, and the worker dials it, in the same moment. */
+	ck_assert_int_eq(peer_dial(w.worker, url, NULL, &w.worker_dialled, &e), 0);
+	answer_whereis(w.held_ref, "worker:p/1");
+	WAIT(worker_has_both);
+	while (strcmp(ask("links", "")->payload, "0") == 0)
+		ck_assert_uint_lt(w.n_answers, 50);
+	answered(ask("pass-on", "worker:p/1"), "answered", "work");
+
+	peer_close(w.worker_dialled, ERROR_NONE, "the other line is in use");
+	WAIT(worker_line_is_down);
+	answered(ask("pass-on", "worker:p/1"), "answered", "work");
+	answered(ask("downs", ""), "downs", "0");
+	ck_assert_ptr_nonnull(w.worker_peer);
+}
+END_TEST
+
 static unsigned long wake_ups(void)
 {
 	char path[64], line[256];
@@ -1128,6 +1318,10 @@ static Suite *process_suite(void)
 	tcase_add_test(c, a_suspect_is_handled_alone_in_its_turn);
 	tcase_add_test(c, a_reload_changes_the_roles_of_those_who_are_connected);
 	tcase_add_test(c, a_flood_over_the_mailboxs_bound_is_slowed_and_everybody_is_answered);
+	tcase_add_test(c, a_full_store_refuses_the_askers_and_what_was_acknowledged_is_there_when_it_comes_back);
+	tcase_add_test(c, a_line_that_is_kept_comes_back_when_it_breaks);
+	tcase_add_test(c, an_ask_whose_line_breaks_fails_before_its_deadline);
+	tcase_add_test(c, two_that_dial_each_other_use_the_line_of_the_smaller_address_and_lose_nothing);
 	tcase_add_test(c, an_idle_actor_sleeps);
 	suite_add_tcase(s, c);
 	return s;
