@@ -36,7 +36,7 @@ static void request_unlink(struct request *r)
 	r->list = NULL;
 	if (r->ask) {
 		LIST_REMOVE(r, bucket);
-		c->n_asks--;
+		c->n_asks -= r->counted;
 	}
 	c->n_bytes -= r->len;
 }
@@ -106,10 +106,8 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 	r->deadline_at_ms = timeout_ms == TIME_NEVER ? TIME_NEVER : now_ms + timeout_ms;
 	r->on_answer = q->on_answer;
 	r->ctx = q->ctx;
-	if (ask) {
+	if (ask)
 		LIST_INSERT_HEAD(bucket_of(c, r->id.b), r, bucket);
-		c->n_asks++;
-	}
 	c->n_bytes += r->len;
 	if (r->deadline_at_ms < c->deadline_ms)
 		c->deadline_ms = r->deadline_at_ms;
@@ -130,9 +128,12 @@ static int client_queue(struct client *c, const struct client_request *q, bool a
 	if (!l)
 		return -ENOMEM;
 	int code = request_make(c, q, ask, &r, e);
-	if (code == 0)
-		link_add(l, r);
-	return code;
+	if (code != 0)
+		return code;
+	r->counted = ask;
+	c->n_asks += ask;
+	link_add(l, r);
+	return 0;
 }
 
 int client_start(struct client *c, const struct client_request *r, struct error *e) { return client_queue(c, r, true, e); }

@@ -18,6 +18,7 @@ struct request {
 	uint8_t *packed;
 	size_t len;
 	bool ask, repeat;
+	bool counted;                    /* the caller's, not one of our own questions to front */
 	uint64_t deadline_at_ms;         /* monotonic, or TIME_NEVER */
 	uint64_t started_us;
 	void (*on_answer)(void *ctx, const struct client_answer *a);
