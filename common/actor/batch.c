@@ -8,7 +8,7 @@
  *   credit for what was handled
  *
  * If the store is full (ERROR_STORE) nothing of the turn was written, but the behaviour's memory has gone on as if it were: every asker of the turn is
- * told DISK_LOW or STORE, nothing else is released, and the process leaves with 111, to begin again from what is on disk. Any other failure of a
+ * told STORE, nothing else is released, and the process leaves with 111, to begin again from what is on disk. Any other failure of a
  * commit ends the process at once: nobody hears anything. */
 #include <assert.h>
 #include <errno.h>
