@@ -119,14 +119,17 @@ struct child {
 		bool killed;           /* KILL was sent */
 		bool killing;          /* supervisor: its whole subtree was killed */
 		bool alarmed;          /* a backoff alarm is up */
-		bool drop;             /* to be removed as soon as its family is proven empty */
+		bool drop;             /* to be removed as soon as nothing is left of it and below it */
 		bool dormant;          /* removed, but its supervisor's restart brings it back */
+		bool leaving;          /* no longer defined: goes for good as soon as it has ended */
+		bool fresh;            /* made by the reload under way */
 		bool gone;             /* removed, freed at the next event */
 		uint8_t tries;         /* failed starts in a row */
 		enum reason verdict;   /* the reason to record when the core caused the end */
 		uint64_t timeout_at_ms, term_at_ms, kill_at_ms, stuck_at_ms, recovered_at_ms;
 		uint64_t timer_at_ms;  /* the first of all these: place in the heap */
 		size_t timer_index;
+		struct child *twin;    /* during a reload: the same record of the other tree */
 		struct child *bucket;  /* next in the name index, or among the removed */
 		struct child *dirty;   /* next supervisor to be looked at */
 		bool is_dirty;

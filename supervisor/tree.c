@@ -22,9 +22,9 @@ static void timer_place(void *item, size_t index)
 	((struct child *)item)->core.timer_index = index;
 }
 
-static int actions_reserve(struct tree *t)
+int tree_actions_reserve(struct tree *t, size_t n_more)
 {
-	size_t wanted = (t->n + 1) * ACTIONS_PER_CHILD + ACTIONS_BESIDE;
+	size_t wanted = (t->n + n_more + 1) * ACTIONS_PER_CHILD + ACTIONS_BESIDE;
 	if (wanted <= t->actions_room)
 		return 0;
 	wanted *= 2;
@@ -42,7 +42,7 @@ struct tree *tree_new(const struct tree_config *config)
 	if (!t)
 		return NULL;
 	t->buckets = calloc(BUCKETS_FIRST, sizeof(*t->buckets));
-	if (!t->buckets || actions_reserve(t) < 0) {
+	if (!t->buckets || tree_actions_reserve(t, 0) < 0) {
 		free(t->buckets);
 		free(t);
 		return NULL;
@@ -183,7 +183,13 @@ int tree_add(struct tree *t, struct child *above, const char *name, const struct
 	if (t->n >= TREE_CHILDREN_MAX || (above && above->depth + 1 >= TREE_DEPTH_MAX) ||
 	    (above && above->sup->spec.children_max && above->sup->n_children >= above->sup->spec.children_max))
 		return ERROR_TOO_LARGE;
-	if (actions_reserve(t) < 0 || index_reserve(t) < 0)
+	return tree_record_add(t, above, name, spec, sup, user, ret);
+}
+
+int tree_record_add(struct tree *t, struct child *above, const char *name, const struct child_spec *spec, const struct supervisor_spec *sup, void *user,
+		    struct child **ret)
+{
+	if (tree_actions_reserve(t, 0) < 0 || index_reserve(t) < 0)
 		return -ENOMEM;
 	struct child *c = child_new(name, spec, sup);
 	if (!c)
@@ -215,10 +221,11 @@ int tree_add(struct tree *t, struct child *above, const char *name, const struct
 	return 0;
 }
 
-static bool subtree_is_pending(const struct tree *t, const struct child *top)
+/* A corpse without a proof, or a process stuck in its kill, that a supervisor has left behind. */
+static bool subtree_is_left(const struct tree *t, const struct child *top)
 {
 	for (const struct child *c = top; c; c = tree_next_under(t, top, c))
-		if (c->pending)
+		if (c->pending || child_is_alive(c))
 			return true;
 	return false;
 }
@@ -251,7 +258,7 @@ static void record_free(struct tree *t, struct child *c)
 void tree_remove(struct tree *t, struct child *c, bool for_good)
 {
 	assert(!child_is_alive(c));
-	if (subtree_is_pending(t, c)) {
+	if (subtree_is_left(t, c)) {
 		c->core.drop = true;
 		return;
 	}
@@ -460,6 +467,9 @@ static void tree_dispatch(struct tree *t, const struct event *e)
 	case EVENT_ADD:
 		tree_order_add(t, e);
 		return;
+	case EVENT_RELOAD:
+		tree_reload(t, e);
+		return;
 	case EVENT_SHUTDOWN:
 		tree_stop_node(t, e->within_ms, e->fast);
 		return;
@@ -506,7 +516,7 @@ void tree_step(struct tree *t, const struct event *e, struct actions *ret_action
 	if (e->now_ms > t->now_ms)
 		t->now_ms = e->now_ms;
 	if (t->ended || !t->root) {
-		if (e->kind == EVENT_ORDER || e->kind == EVENT_ADD) {
+		if (e->kind == EVENT_ORDER || e->kind == EVENT_ADD || e->kind == EVENT_RELOAD) {
 			struct action *a = tree_emit(t, ACTION_ANSWER, NULL);
 			a->ref = e->ref;
 			a->order = e->order;

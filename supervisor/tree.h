@@ -62,6 +62,7 @@ enum event_kind {
 	EVENT_TIME,         /* something may be due */
 	EVENT_ORDER,        /* ref, order, name, force: a management call */
 	EVENT_ADD,          /* ref, name, above_name, spec, sup, user: start_child */
+	EVENT_RELOAD,       /* ref, wanted, dry, restart_changed, as_otp: a new definition, all or nothing; CHANGE actions, then an ANSWER */
 	EVENT_SHUTDOWN,     /* within_ms for the whole node (SHUTDOWN_INFINITY: none), fast = kill everything now; may be repeated to hurry */
 };
 
@@ -93,6 +94,12 @@ struct event {
 	const struct supervisor_spec *sup;
 	void *user;
 
+	struct tree *wanted;     /* RELOAD: built with tree_add, never booted; unchanged afterwards, still the caller's. New records take its records' users.
+	                          * The shell goes over the CHANGE actions to bring its own data of known records up to date */
+	bool dry;                /* only tell */
+	bool restart_changed;    /* stop and start what is stale, each by itself */
+	bool as_otp;             /* new children are not started, missing ones stay, ordered last */
+
 	uint64_t within_ms;
 	bool fast;
 };
@@ -105,10 +112,11 @@ enum action_kind {
 	ACTION_TERM,    /* child: SIGTERM, then SIGCONT */
 	ACTION_ABORT,   /* child: SIGABRT (then SIGCONT), for the dump of a hung one */
 	ACTION_KILL,    /* child, reason: SIGKILL to the whole family */
-	ACTION_ANSWER,  /* ref, child (NULL for not_found), text, detail, counts: exactly one per ORDER and ADD */
+	ACTION_ANSWER,  /* ref, child (NULL for not_found), text, detail, counts: exactly one per ORDER, ADD and RELOAD */
 	ACTION_UP,      /* the root's first start is complete; once */
 	ACTION_EXIT,    /* code: the tree has ended; nothing follows */
 	ACTION_FACT,    /* fact, child, ...: for journal, events, alarms, crash reports */
+	ACTION_CHANGE,  /* change, child: what a reload does (a dry one: would do; child is then wanted's where the record is new) */
 	ACTION_FREE,    /* child: the record is removed. It can be read until the next tree_step; let go of user */
 };
 
@@ -133,6 +141,15 @@ enum fact_kind {
 #define FACT_N 16
 const char *fact_name(enum fact_kind f);
 
+enum change {
+	CHANGE_START,   /* a new record; started now where its supervisor is up */
+	CHANGE_STOP,    /* no longer defined: stopped, then removed */
+	CHANGE_SPEC,    /* flags, limits or times, in place */
+	CHANGE_STALE,   /* program, arguments, environment or user: at the next start */
+};
+#define CHANGE_N 4
+const char *change_name(enum change c); /* start, stop, change, stale */
+
 /* What the tree does about an end. Names are stable (journal, crash report). */
 enum decision {
 	DECISION_NONE,
@@ -156,6 +173,7 @@ struct child_counts { uint32_t specs, active, supervisors, workers; };
 struct action {
 	enum action_kind kind;
 	enum fact_kind fact;
+	enum change change;
 	struct child *child;
 	struct child *above;
 	uint64_t incarnation;

@@ -56,7 +56,7 @@ static bool limit_is_exceeded(struct tree *t, struct child *c, struct child *who
 
 static bool joins_group(const struct child *c, const struct supervisor_spec *spec)
 {
-	if (c->core.drop)
+	if (c->core.drop || c->core.leaving)
 		return false;
 	switch (c->state) {
 	case CHILD_STARTING:
@@ -239,7 +239,7 @@ static void forget_added_children(struct tree *t, struct child *sup)
 static enum decision child_was_stopped(struct tree *t, struct child *c)
 {
 	struct child *sup = c->above;
-	bool comeback = c->core.comeback && tree_runs(sup), sibling = c->core.ordered;
+	bool comeback = c->core.comeback && tree_runs(sup) && !c->core.leaving, sibling = c->core.ordered;
 	c->core.comeback = false;
 	if (comeback && !(sibling && c->spec.restart == RESTART_TEMPORARY)) {
 		tree_start_wait(t, c, c->due_at_ms);
@@ -248,8 +248,8 @@ static enum decision child_was_stopped(struct tree *t, struct child *c)
 	c->state = CHILD_STOPPED;
 	c->core.ordered = c->core.first = false;
 	tree_dirty(t, sup);
-	if (c->spec.restart == RESTART_TEMPORARY || (sup->sup->spec.dynamic && tree_runs(sup))) {
-		tree_remove(t, c, false);
+	if (c->core.leaving || c->spec.restart == RESTART_TEMPORARY || (sup->sup->spec.dynamic && tree_runs(sup))) {
+		tree_remove(t, c, c->core.leaving);
 		return DECISION_REMOVED;
 	}
 	return tree_runs(sup) || c->held ? DECISION_STOPPED : DECISION_SUPERVISOR_ENDING;
@@ -286,7 +286,7 @@ static enum decision start_has_failed(struct tree *t, struct child *c, const str
 
 static enum decision child_ended(struct tree *t, struct child *c, const struct tree_end *end, enum reason why, struct action *fact)
 {
-	if (c->state == CHILD_STOPPING || c->core.comeback)
+	if (c->state == CHILD_STOPPING || c->core.comeback || c->core.leaving)
 		return child_was_stopped(t, c);
 	if (!tree_runs(c->above)) {
 		child_was_stopped(t, c);
@@ -349,6 +349,16 @@ static void child_has_ignored(struct tree *t, struct child *c)
 	tree_order_settle(t, c, OUTCOME_IGNORED, REASON_NORMAL, NULL);
 }
 
+/* What could not be removed while something was left of it or below it. */
+static void removals_complete(struct tree *t, struct child *c)
+{
+	for (struct child *x = c, *above; x && x->above; x = above) {
+		above = x->above;
+		if (x->core.drop && !child_is_alive(x) && !x->core.gone)
+			tree_remove(t, x, x->core.leaving);
+	}
+}
+
 void tree_end_child(struct tree *t, struct child *c, const struct tree_end *end)
 {
 	assert(child_is_alive(c));
@@ -385,9 +395,9 @@ void tree_end_child(struct tree *t, struct child *c, const struct tree_end *end)
 	tree_timer(t, c);
 	tree_order_settle(t, c, outcome_of(fact->decision, was_ready), why, fact->detail);
 	c->ready = false;
+	removals_complete(t, c);
 }
 
-/* A proof may complete the removal of the record, or of a record over it. */
 void tree_end_proven(struct tree *t, struct child *c)
 {
 	if (!c->pending || child_is_alive(c))
@@ -395,9 +405,5 @@ void tree_end_proven(struct tree *t, struct child *c)
 	c->pending = false;
 	tree_fact(t, FACT_PROVEN, c);
 	tree_dirty(t, c->above);
-	for (struct child *x = c, *above; x && x->above; x = above) {
-		above = x->above;
-		if (x->core.drop)
-			tree_remove(t, x, false);
-	}
+	removals_complete(t, c);
 }

@@ -156,7 +156,7 @@ void tree_stop_hung(struct tree *t, struct child *c, enum reason why)
 	tree_timer(t, c);
 }
 
-/* A member of a group restart that has not ended yet; an order may have said meanwhile that it shall not come back. */
+/* Those that a reload has left without a definition go the same way. A victim is a member of a group restart that has not ended yet; an order may have said meanwhile that it shall not come back. */
 bool tree_stop_is_victim(const struct child *c)
 {
 	return c->core.ordered && child_is_alive(c) && (c->core.comeback || c->state == CHILD_STOPPING);
@@ -165,11 +165,12 @@ bool tree_stop_is_victim(const struct child *c)
 void tree_stop_victims(struct tree *t, struct child *sup)
 {
 	for (struct child *c = tree_child_last(sup); c; c = tree_child_prev(c)) {
-		if (!tree_stop_is_victim(c) || c->stuck)
+		if ((!tree_stop_is_victim(c) && !(c->core.leaving && child_is_alive(c))) || c->stuck)
 			continue;
 		if (c->state != CHILD_STOPPING)
 			tree_stop_child(t, c);
-		return;
+		if (!sup->sup->spec.side_by_side)
+			return;
 	}
 }
 

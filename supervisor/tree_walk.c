@@ -109,6 +109,12 @@ const char *fact_name(enum fact_kind f)
 	return (unsigned)f < FACT_N ? names[f] : "?";
 }
 
+const char *change_name(enum change c)
+{
+	static const char *const names[CHANGE_N] = { "start", "stop", "change", "stale" };
+	return (unsigned)c < CHANGE_N ? names[c] : "?";
+}
+
 const char *decision_name(enum decision d)
 {
 	static const char *const names[DECISION_N] = {

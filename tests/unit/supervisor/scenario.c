@@ -131,6 +131,8 @@ static void parse_options(char *text, struct child_spec *spec)
 			parse_limit(o + 6, &spec->give_up);
 		else if (strcmp(o, "escalate") == 0)
 			spec->give_up.on_give_up = ON_GIVE_UP_ESCALATE;
+		else if (strncmp(o, "v=", 2) == 0)
+			spec->fingerprint = strtoull(o + 2, NULL, 10);
 		else if (strcmp(o, "hold") == 0)
 			spec->hold = true;
 		else
@@ -226,7 +228,7 @@ static void parse_record(struct parser *p, struct parsed *r, bool is_root)
 	}
 }
 
-static void parse_tree(struct parser *p)
+static void parse_tree(struct parser *p, struct tree *tree)
 {
 	struct child *above = NULL;
 	do {
@@ -238,7 +240,7 @@ static void parse_tree(struct parser *p)
 		struct parsed r;
 		struct child *c;
 		parse_record(p, &r, !above);
-		int x = tree_add(p->s->tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, script_of(p->s, r.name), &c);
+		int x = tree_add(tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, script_of(p->s, r.name), &c);
 		ck_assert_msg(x == 0, "%s: %d %s", r.name, x, child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL));
 		if (r.is_sup) {
 			ck_assert_str_eq(peek(p), "[");
@@ -388,6 +390,9 @@ static void perform(struct scenario *s, const struct action *a)
 		return;
 	case ACTION_FACT:
 		on_fact(s, a);
+		return;
+	case ACTION_CHANGE:
+		say(s, "%s:%s", change_name(a->change), a->child->name);
 		return;
 	case ACTION_FREE:
 		ck_assert(!x || x->alive == 0);
@@ -623,10 +628,36 @@ static void do_list(struct scenario *s, const char *name)
 	}
 }
 
+/* [otp|dry|restart ...] TREE */
+static void do_reload(struct scenario *s, char *text)
+{
+	struct event e = { .kind = EVENT_RELOAD, .ref = ++s->ref };
+	for (;;) {
+		if (strncmp(text, "otp ", 4) == 0)
+			e.as_otp = true;
+		else if (strncmp(text, "dry ", 4) == 0)
+			e.dry = true;
+		else if (strncmp(text, "restart ", 8) == 0)
+			e.restart_changed = true;
+		else
+			break;
+		text = strchr(text, ' ') + 1;
+	}
+	e.wanted = tree_new(&(struct tree_config){ 0 });
+	parse_tree(&(struct parser){ .s = s, .at = text }, e.wanted);
+	s->refs_open++;
+	step(s, e);
+	tree_free(e.wanted);
+}
+
 static void do_one(struct scenario *s, char *text)
 {
 	while (*text == ' ')
 		text++;
+	if (strncmp(text, "reload ", 7) == 0) {
+		do_reload(s, text + 7);
+		return;
+	}
 	char *verb = strsep(&text, " "), *name = text ? strsep(&text, " ") : NULL, *rest = text;
 	if (strcmp(verb, "boot") == 0)
 		step(s, (struct event){ .kind = EVENT_BOOT });
@@ -681,7 +712,7 @@ struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed)
 	s->tree = tree_new(&(struct tree_config){ .seed = seed });
 	ck_assert(s->tree != NULL);
 	_cleanup_(freep) char *copy = strdup(tree);
-	parse_tree(&(struct parser){ .s = s, .at = copy });
+	parse_tree(&(struct parser){ .s = s, .at = copy }, s->tree);
 	return s;
 }
 

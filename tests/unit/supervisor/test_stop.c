@@ -115,6 +115,13 @@ START_TEST(an_unkillable_child_raises_an_alarm_and_holds_up_nobody)
 }
 END_TEST
 
+START_TEST(a_record_stays_while_a_process_below_it_is_stuck)
+{
+	SCENARIO("ours", "top ofo [sub:X(shutdown=100) ofo [w]]", { "boot; facts; undying w; stop sub; wait 5100", "+w overdue:sub stuck:w sub=shutdown =ok" }, { "count top", "[1,0,1,0]" },
+		{ "willing w; die w", "-w(killed)/supervisor_ending!" }, { "count top", "[0,0,0,0]" }, { "start sub", "=not_found" });
+}
+END_TEST
+
 START_TEST(a_shutdown_before_boot_or_twice_ends_once)
 {
 	SCENARIO("ours", "S ofo [a]", { "shutdown", "EXIT(0)" }, { "boot", "" }, { "start a", "=noproc" });
@@ -146,6 +153,7 @@ static Suite *stop_suite(void)
 	tcase_add_test(c, the_nodes_deadline_is_everybodys);
 	tcase_add_test(c, a_second_shutdown_hurries_the_first);
 	tcase_add_test(c, an_unkillable_child_raises_an_alarm_and_holds_up_nobody);
+	tcase_add_test(c, a_record_stays_while_a_process_below_it_is_stuck);
 	tcase_add_test(c, a_shutdown_before_boot_or_twice_ends_once);
 	tcase_add_test(c, a_hung_child_that_is_told_to_stop_keeps_its_verdict);
 	suite_add_tcase(s, c);
