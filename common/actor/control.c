@@ -2,6 +2,7 @@
  * behaviour's state (STOP, DOWN, reload, the behaviour's own packets) becomes an event of the next turn. The end of the lifeline is the end of the supervisor:
  * the process leaves at once, which the output gate makes safe. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ int control_open(struct actor *a)
 	Troupe__Control *c = NULL;
 	struct error e = { 0 };
 	int fd, r = ERROR_NOT_FOUND;
+	fcntl(LIFELINE_FD, F_SETFD, FD_CLOEXEC); /* it came through exec and goes no further */
 	lifeline_init(&a->lifeline, LIFELINE_FD);
 	while (r == ERROR_NOT_FOUND) {
 		uint64_t now = clock_mono_ms();

@@ -236,7 +236,7 @@ void actor_leave(struct actor *a, int exit_code, Troupe__Reason reason, const ch
 static uint64_t flush_tick(void *ctx, uint64_t now_ms)
 {
 	struct actor *a = ctx;
-	bool done = !lifeline_wants_write(&a->lifeline);
+	bool done = !lifeline_wants_write(&a->lifeline) && !a->backlog;
 	if (a->hub) {
 		peer_hub_flush(a->hub);
 		peer_hub_tick(a->hub, now_ms);

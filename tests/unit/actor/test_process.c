@@ -1,4 +1,5 @@
 /* The life of an actor process: start, turns, commits, failures, the end. From basic to complex. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,29 @@ START_TEST(an_actor_says_ready_with_a_status_cell_that_says_idle)
 	ck_assert_int_eq(cell.phase, PHASE_IDLE);
 	ck_assert_uint_eq(cell.mailbox, 0);
 	status_unmap(map);
+}
+END_TEST
+
+START_TEST(no_descriptor_of_an_actor_but_stdio_survives_an_exec)
+{
+	char path[64], line[128];
+	unsigned n = 0;
+	actor_starts(NULL);
+	client_dials("");
+	answered(ask("handled", ""), "handled", "1");
+	for (int fd = 3; fd < 64; fd++) {
+		unsigned flags = 0;
+		snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", w.child, fd);
+		FILE *f = fopen(path, "re");
+		if (!f)
+			continue;
+		while (fgets(line, sizeof line, f))
+			sscanf(line, "flags: %o", &flags);
+		fclose(f);
+		n++;
+		ck_assert_msg(flags & O_CLOEXEC, "fd %d", fd);
+	}
+	ck_assert_uint_ge(n, 6);
 }
 END_TEST
 
@@ -433,6 +457,7 @@ static Suite *process_suite(void)
 	tcase_add_checked_fixture(c, world_begins, world_ends);
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, an_actor_says_ready_with_a_status_cell_that_says_idle);
+	tcase_add_test(c, no_descriptor_of_an_actor_but_stdio_survives_an_exec);
 	tcase_add_test(c, an_actor_answers_an_ask_and_stamps_who_asked);
 	tcase_add_test(c, many_asks_are_answered_in_the_order_in_which_they_came);
 	tcase_add_test(c, what_was_put_is_read_by_the_next_message_and_after_kill_9);

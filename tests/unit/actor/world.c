@@ -219,6 +219,7 @@ static pid_t child_exec(int fd, const char *fault)
 		fcntl(fd, F_SETFD, 0);
 	else
 		dup2(fd, LIFELINE_FD);
+	close_range(LIFELINE_FD + 1, ~0u, 0); /* what the test inherited is not the actor's */
 	if (fault)
 		setenv("TROUPE_FAULT", fault, 1);
 	execl(w.program, w.program, (char *)NULL);
