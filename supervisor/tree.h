@@ -215,6 +215,18 @@ struct child *tree_next_under(const struct tree *t, const struct child *top, con
 /* OTP's count_children of one supervisor. */
 struct child_counts tree_count(const struct child *sup);
 
+/* --- what if ------------------------------------------------------------------------------------------------------------ */
+
+/* A deep copy with the same state, windows and random numbers, without waiting orders; users are shared. NULL without memory. */
+struct tree *tree_clone(const struct tree *t);
+
+/* Called for every action of the imagined future; after_ms: since now. The children in it are the copy's and live as in tree_step. */
+typedef void what_if_tell(void *arg, const struct action *a, uint64_t after_ms);
+
+/* What would follow if this event came now and every child then started and stopped as it should: at most within_ms of virtual time. The tree itself
+ * is not changed. e->child is this tree's. 0 or -ENOMEM. */
+int tree_what_if(const struct tree *t, const struct event *e, uint64_t within_ms, what_if_tell *tell, void *arg);
+
 /* --- windows over an unclean death -------------------------------------------------------------------------------------- */
 
 enum window_kind { WINDOW_OWN, WINDOW_SUPERVISOR, WINDOW_ENDS };   /* child's limit, supervisor's limit, delay */

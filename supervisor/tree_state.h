@@ -40,25 +40,29 @@ struct tree {
 	int exit_code;
 };
 
-/* tree.c */
+/* tree.c: the step */
 struct action *tree_emit(struct tree *t, enum action_kind kind, struct child *c);
 struct action *tree_fact(struct tree *t, enum fact_kind fact, struct child *c);
-int tree_actions_reserve(struct tree *t, size_t n_more);     /* 0 or -ENOMEM; only before the first action of a step */
+void tree_dirty(struct tree *t, struct child *sup);         /* accepts NULL */
+void tree_timer(struct tree *t, struct child *c);           /* after any of its times or its state changed */
+bool tree_runs(const struct child *sup);                    /* starting or up: its children may start */
+
+/* tree_record.c */
+int tree_actions_reserve(struct tree *t, size_t n_more);    /* 0 or -ENOMEM; only before the first action of a step */
 /* tree_add without its checks, which its caller has made. 0 or -ENOMEM. */
 int tree_record_add(struct tree *t, struct child *above, const char *name, const struct child_spec *spec, const struct supervisor_spec *sup, void *user,
 		    struct child **ret);
-void tree_dirty(struct tree *t, struct child *sup);        /* accepts NULL */
-void tree_timer(struct tree *t, struct child *c);          /* after any of its times or its state changed */
 /* Removes a record that has no process, and everything below it. A record of the definition only goes to sleep unless it is for good: its supervisor's own
  * restart reads the definition again. While something is left of it (a family not proven empty, a process stuck in its kill) the record stays, and goes with that. */
 void tree_remove(struct tree *t, struct child *c, bool for_good);
-void tree_wake(struct tree *t, struct child *c);           /* a sleeping record, unless its name was taken meanwhile */
-struct child *tree_child_first(const struct child *sup);   /* siblings without the dormant ones */
+void tree_removed_free(struct tree *t);
+void tree_wake(struct tree *t, struct child *c);            /* a sleeping record, unless its name was taken meanwhile */
+void tree_index_add(struct tree *t, struct child *c);
+void tree_index_remove(struct tree *t, struct child *c);
+struct child *tree_child_first(const struct child *sup);    /* siblings without the sleeping ones */
 struct child *tree_child_next(const struct child *c);
 struct child *tree_child_last(const struct child *sup);
 struct child *tree_child_prev(const struct child *c);
-void tree_index_add(struct tree *t, struct child *c);
-bool tree_runs(const struct child *sup);                   /* starting or up: its children may start */
 
 /* tree_start.c */
 void tree_start_child(struct tree *t, struct child *c);
