@@ -91,7 +91,7 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 		return open_failed(e, r, "open the tables of", c->dir);
 	}
 	struct store_txn t = { .store = s, .txn = txn, .live = true, .write = true };
-	struct slice key = SLICE_STR(OWN_VERSION), value;
+	struct slice key = SLICE_STR(OWN_VERSION), value = { 0 };
 	uint8_t version[4];
 	key_u32(version, c->version);
 	int code;
