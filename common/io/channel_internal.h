@@ -14,8 +14,8 @@
  * How a message avoids the hops between nng's threads (poller, task queue, loop). An aio without a callback that can be finished at once is finished
  * inside nng_stream_send or nng_stream_recv, by the caller; if it could not be, cancelling it leaves it with no byte moved. So the hub has one such aio
  * for trying (channel_try_*): output goes to the kernel directly and only what the kernel does not take waits for a callback; and a channel from which something
- * has just been read is hot: the next round tries to read it, and only when there is nothing is a receive with a callback posted, which wakes the loop
- * later. A busy process thus makes the system calls that epoll would make; an idle one sleeps. TLS streams do not take part: a TLS record that was begun must be
+ * has just been read is hot: the next rounds try to read it, and only when there was nothing several times, or on no hot channel, is a receive with a
+ * callback posted, which wakes the loop later. A busy process thus makes the system calls that epoll would make; an idle one sleeps. TLS streams do not take part: a TLS record that was begun must be
  * finished with the same bytes. */
 #include <pthread.h>
 #include <sys/queue.h>
@@ -70,6 +70,7 @@ struct channel {
 	uint8_t greeting[GREETING];
 	uint8_t *base, *in;            /* in: base, or a buffer for one frame that is larger */
 	size_t room, have;
+	unsigned misses;               /* tries in a row that found nothing */
 
 	struct chunk *out, **out_tail;
 	size_t unsent;
@@ -92,7 +93,7 @@ struct channel_hub {
 	struct loop_source wake;
 	pthread_mutex_t lock;
 	struct op *done, **done_tail;  /* under the lock */
-	bool woken;                    /* under the lock: the eventfd is readable */
+	bool woken;                    /* under the lock: the eventfd was written, or is about to be, since the loop last woke up */
 };
 
 /* hub.c */
@@ -118,6 +119,7 @@ void url_kind(const char *url, bool *ret_framed_as_ipc, bool *ret_try_first);
 /* channel_receive.c */
 void channel_receive(struct channel *c);            /* reads on, where it is to be read */
 bool channel_receive_hot(struct channel *c);        /* tries to read; true if anything came */
+void channel_receive_cool(struct channel *c);
 void on_received(struct op *o);
 
 /* channel_send.c */

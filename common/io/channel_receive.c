@@ -5,6 +5,8 @@
 #include "common/base/clock.h"
 #include "common/io/channel_internal.h"
 
+#define MISSES_MAX 4 /* tries in a row that find nothing, and the channel is hot no longer */
+
 static const uint8_t sp_pair0[GREETING] = { 0, 'S', 'P', 0, 0, 0x10, 0, 0 };
 
 static size_t head_len(const struct channel *c)
@@ -138,6 +140,12 @@ void channel_receive(struct channel *c)
 		receive_post(c);
 }
 
+static void hot_add(struct channel *c)
+{
+	c->hot = true;
+	TAILQ_INSERT_TAIL(&c->hub->hot, c, hot_entry);
+}
+
 /* Something has come; more may have. */
 static void receive_soon(struct channel *c)
 {
@@ -147,8 +155,8 @@ static void receive_soon(struct channel *c)
 		receive_post(c);
 		return;
 	}
-	c->hot = true;
-	TAILQ_INSERT_TAIL(&c->hub->hot, c, hot_entry);
+	c->misses = 0;
+	hot_add(c);
 }
 
 static void received(struct channel *c, int rv, size_t n)
@@ -180,11 +188,22 @@ bool channel_receive_hot(struct channel *c)
 	nng_aio_wait(aio);
 	int rv = nng_aio_result(aio);
 	if (rv == NNG_ECANCELED) {
-		receive_post(c);
+		if (++c->misses < MISSES_MAX)
+			hot_add(c);
+		else
+			receive_post(c);
 		return false;
 	}
+	c->misses = 0;
 	received(c, rv, nng_aio_count(aio));
 	return true;
+}
+
+/* The loop is about to sleep: what arrives must wake it. */
+void channel_receive_cool(struct channel *c)
+{
+	if (receives(c))
+		receive_post(c);
 }
 
 void channel_pause(struct channel *c, bool paused)

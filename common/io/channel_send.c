@@ -197,14 +197,13 @@ static void send_post(struct channel *c)
 	nng_stream_send(c->stream, c->send.aio);
 }
 
+/* All has left: drained, or the end of lingering, follows with the next round. It need not be woken for: nobody waits for it who was not told to wait. */
 static void notice(struct channel *c)
 {
 	if (c->noticed)
 		return;
 	c->noticed = true;
 	TAILQ_INSERT_TAIL(&c->hub->notices, c, notice_entry);
-	if (!c->hub->polling)
-		hub_wake(c->hub);
 }
 
 void channel_flush(struct channel *c)

@@ -26,10 +26,10 @@ static void on_completion(void *arg)
 	h->done_tail = &o->next;
 	bool wake = !h->woken;
 	h->woken = true;
-	/* Inside the lock: once the loop has taken the op, nothing of the hub may be touched here. */
+	pthread_mutex_unlock(&h->lock);
+	/* Behind the lock, or the loop wakes up only to wait for it. The hub is still there: it frees this aio first, which waits for this function. */
 	if (wake)
 		eventfd_write(h->wake.fd, 1);
-	pthread_mutex_unlock(&h->lock);
 }
 
 int op_init(struct op *o, struct channel_hub *h, void (*done)(struct op *))
@@ -88,6 +88,16 @@ static int hot_read(struct channel_hub *h)
 	return n;
 }
 
+static void hot_cool(struct channel_hub *h)
+{
+	struct channel *c;
+	while ((c = TAILQ_FIRST(&h->hot))) {
+		TAILQ_REMOVE(&h->hot, c, hot_entry);
+		c->hot = false;
+		channel_receive_cool(c);
+	}
+}
+
 static void dirty_flush(struct channel_hub *h)
 {
 	struct channel *c;
@@ -131,10 +141,8 @@ static void round_end(struct channel_hub *h)
 static void on_wake(struct loop_source *s, uint32_t events)
 {
 	struct channel_hub *h = container_of(s, struct channel_hub, wake);
-	eventfd_t count;
 	pthread_mutex_lock(&h->lock);
-	eventfd_read(s->fd, &count);
-	h->woken = false;
+	h->woken = false; /* the eventfd is edge-triggered: nobody has to read it */
 	pthread_mutex_unlock(&h->lock);
 
 	h->polling = true;
@@ -192,7 +200,9 @@ uint64_t channel_hub_tick(struct channel_hub *h, uint64_t now_ms)
 	bool again = h->fresh;
 	h->fresh = false;
 	if (!again)
-		again = hot_read(h) > 0;
+		again = hot_read(h) + completions_handle(h) > 0;
+	if (!again)
+		hot_cool(h);
 	if (now_ms >= h->deadline_ms)
 		deadlines_check(h, now_ms);
 	round_end(h);
@@ -234,7 +244,7 @@ int channel_hub_open(struct loop *l, const struct channel_limits *limits, const 
 
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), r = fd < 0 ? -errno : 0;
 	if (!r)
-		r = loop_add(l, &h->wake, fd, EPOLLIN, on_wake);
+		r = loop_add(l, &h->wake, fd, EPOLLIN | EPOLLET, on_wake);
 	if (!r)
 		r = nng_start(&h->try_aio);
 	if (r) {
@@ -273,8 +283,8 @@ static void closing_wait(struct channel_hub *h)
 		eventfd_t count;
 		struct pollfd p = { .fd = h->wake.fd, .events = POLLIN };
 		poll(&p, 1, -1);
-		pthread_mutex_lock(&h->lock);
 		eventfd_read(h->wake.fd, &count);
+		pthread_mutex_lock(&h->lock);
 		h->woken = false;
 		pthread_mutex_unlock(&h->lock);
 	}
