@@ -12,6 +12,7 @@
 
 #define DRAIN_TIMEOUT_DEFAULT_MS 60000u
 #define GRACE_DEFAULT_MS 5000u
+#define STOP_SWEEP_MS 1000u
 #define FRAME_SPARE (128u * 1024) /* of a frame, for what is not output */
 
 /* --- lists --- */
@@ -251,13 +252,13 @@ static uint64_t or_default(uint64_t v, uint64_t dflt)
 	return v ? v : dflt;
 }
 
-/* A part of the time is kept for TERM, grace and KILL, and the last tenth for the last words. */
+/* Of the time, the last tenth is for the last words, and before it a part for TERM, grace, KILL and the sweep. */
 static int on_stop(struct turn *t, void *state, uint64_t within_ms, bool drain)
 {
 	struct worker *w = state;
-	uint64_t now_ms = turn_now_ms(t), usable_ms = within_ms - within_ms / 10;
-	uint64_t grace_ms = least(or_default(w->pool->grace_ms, GRACE_DEFAULT_MS), usable_ms / 2);
-	uint64_t work_ms = drain ? least(usable_ms - grace_ms, or_default(w->pool->drain_timeout_ms, DRAIN_TIMEOUT_DEFAULT_MS)) : 0;
+	uint64_t now_ms = turn_now_ms(t), usable_ms = within_ms - within_ms / 10, sweep_ms = least(within_ms / 5, STOP_SWEEP_MS);
+	uint64_t grace_ms = least(or_default(w->pool->grace_ms, GRACE_DEFAULT_MS), (usable_ms - sweep_ms) / 2);
+	uint64_t work_ms = drain ? least(usable_ms - sweep_ms - grace_ms, or_default(w->pool->drain_timeout_ms, DRAIN_TIMEOUT_DEFAULT_MS)) : 0;
 	w->stopping = true;
 	w->quit_grace_ms = grace_ms;
 	w->quit_now_at_ms = now_ms + work_ms;
