@@ -117,10 +117,11 @@ static void on_parts(struct peer *p, struct arena *a, const Troupe__Frame *f)
 		greet(p, f);
 	else if (greeted && (f->hello || f->welcome))
 		peer_end(p, ERROR_BAD_REQUEST, "a second greeting", FAREWELL_REFUSAL);
-	if (p->state == PEER_UP && f->n_envelopes > 0)
-		on_envelopes(p, a, f);
+	/* First, so that who answers these envelopes with others finds the credit that came with them. */
 	if (p->state == PEER_UP && f->credit)
 		on_credit(p, f->credit->envelopes);
+	if (p->state == PEER_UP && f->n_envelopes > 0)
+		on_envelopes(p, a, f);
 	if (p->state == PEER_UP && (f->ack || f->nack || f->blob || f->probe) && p->hub->events->parts)
 		p->hub->events->parts(p->hub->ctx, p, a, f);
 	if (p->state != PEER_ENDING && f->bye)

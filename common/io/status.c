@@ -208,13 +208,15 @@ void status_unmap(const struct status_cell *c)
 /* The writer may change any byte at any time: so one plain copy, and then only the copy is looked at. */
 void status_read(const struct status_cell *c, struct status_cell *ret)
 {
-	for (unsigned i = 0; i < READ_TRIES; i++) {
+	bool whole = false;
+	for (unsigned i = 0; i < READ_TRIES && !whole; i++) {
 		uint32_t before = __atomic_load_n(&c->seq, __ATOMIC_ACQUIRE);
 		memcpy(ret, c, sizeof(*ret));
 		atomic_thread_fence(memory_order_acquire);
-		if (before % 2 == 0 && __atomic_load_n(&c->seq, __ATOMIC_RELAXED) == before)
-			break;
+		whole = before % 2 == 0 && __atomic_load_n(&c->seq, __ATOMIC_RELAXED) == before;
 	}
+	if (!whole)
+		ret->seq |= 1;
 	if (ret->magic != STATUS_MAGIC || ret->version != STATUS_VERSION)
 		*ret = (struct status_cell){ .phase = PHASE_IDLE };
 	if (ret->phase > PHASE_STOPPING)

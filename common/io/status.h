@@ -38,5 +38,5 @@ int status_catch_crashes(struct status_cell *c);
 int status_map(int fd, const struct status_cell **ret, struct error *e);
 void status_unmap(const struct status_cell *c);
 /* A checked copy: counts within bounds, phase and signal known; a cell of another magic or version reads as empty and idle. What remains is the
- * writer's claim: since_ms may lie in the future. */
+ * writer's claim: since_ms may lie in the future. seq is odd where the copy may be torn. */
 void status_read(const struct status_cell *c, struct status_cell *ret);
