@@ -38,6 +38,7 @@ struct stage {
 	struct peer_hub *hub;
 	struct peer *peer;          /* the worker's connection; NULL: none */
 	bool silent;                /* acknowledges nothing */
+	bool counts_only;           /* outcomes and starts are counted, not kept: for benchmarks */
 	uint64_t token;             /* the last one given */
 	unsigned n_attach;
 	Troupe__Attach *attach;     /* the last one */
