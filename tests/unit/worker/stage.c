@@ -497,7 +497,7 @@ const Troupe__Outcome *outcome_waited(uint64_t token)
 
 bool output_is(const Troupe__Outcome *o, const char *text)
 {
-	return o->output.len == strlen(text) && memcmp(o->output.data, text, o->output.len) == 0;
+	return o->output.len == strlen(text) && (!*text || memcmp(o->output.data, text, o->output.len) == 0);
 }
 
 struct status_cell cell_read(void)
