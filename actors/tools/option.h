@@ -1,6 +1,7 @@
 #pragma once
 /* The options of all verbs, defined once: the parser, -h and the completions read this list. A verb says by a set which of them it takes. */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "common/base/error.h"
 

@@ -76,7 +76,7 @@ int id_parse(const char *s, struct id *ret, struct error *e)
 {
 	unsigned __int128 v = 0;
 	int n = 0;
-	for (; s[n] && n < ID_TEXT - 1; n++) {
+	for (; n < ID_TEXT - 1 && s[n]; n++) {
 		int d = digit_value(s[n]);
 		if (d < 0)
 			return error_set(e, ERROR_BAD_REQUEST, "\"%.32s\" is not an id: character %d is not of base 32", s, n + 1);
