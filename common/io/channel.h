@@ -30,16 +30,19 @@ struct channel_events {
 	/* One frame. data is valid until return. Return 0, or non-zero to have the channel closed (then closed follows). */
 	int (*frame)(void *ctx, struct channel *c, const uint8_t *data, size_t len);
 	void (*drained)(void *ctx, struct channel *c);              /* all unsent output has left */
-	/* The channel is gone and is freed after this returns; also one that was accepted and never opened. why: ERROR_NOT_REACHABLE (dial failed), ERROR_BAD_REQUEST, ERROR_TOO_LARGE, ERROR_TIMEOUT, ... */
+	/* The channel is gone and is freed after this returns; also one that was accepted and never opened.
+	 * why: ERROR_NOT_REACHABLE (dial failed), ERROR_BAD_REQUEST, ERROR_TOO_LARGE, ERROR_TIMEOUT, ... */
 	void (*closed)(void *ctx, struct channel *c, const struct error *why);
 };
 struct channel_limits { size_t frame_max; unsigned connections_max; uint32_t handshake_ms, frame_ms; };
 extern const struct channel_limits channel_limits_default;      /* 1 MiB, 4,096, 5 s, 30 s */
 
-/* Initialises nng on first use, with all signals blocked, so that its threads never take one. The hub adds its eventfd to the loop. 0 or -errno. */
+/* Initialises nng on first use, with all signals blocked, so that its threads never take one. The hub adds its eventfd to the loop.
+ * 0 or -errno. */
 int channel_hub_open(struct loop *l, const struct channel_limits *limits, const struct channel_events *events, void *ctx, struct channel_hub **ret);
 struct channel_hub *channel_hub_close(struct channel_hub *h);   /* closes everything, waits for nng (bounded by an alarm, then _exit) */
-/* Hands everything that has arrived or been completed to the callbacks; the loop does it by itself, a turn calls it again after its commit. Returns how many. */
+/* Hands everything that has arrived or been completed to the callbacks; the loop does it by itself, a turn calls it again after its commit.
+ * Returns how many. */
 int channel_hub_poll(struct channel_hub *h);
 /* Call in every tick, after the turn: output, input of busy channels, timeouts. Returns the next deadline, now_ms where there is more to do at once. */
 uint64_t channel_hub_tick(struct channel_hub *h, uint64_t now_ms);
@@ -54,7 +57,8 @@ int channel_dial(struct channel_hub *h, const char *url, void *user, struct chan
 int channel_send(struct channel *c, const uint8_t *frame, size_t len);
 /* The same without a copy: *data (malloc'd) begins with CHANNEL_HEAD free bytes, then the frame of len bytes; taken over, *data = NULL. */
 int channel_send_steal(struct channel *c, uint8_t **data, size_t len);
-/* The same, but what the kernel takes at once leaves at once and without a copy: data begins with CHANNEL_HEAD bytes that are overwritten, and stays the caller's. */
+/* The same, but what the kernel takes at once leaves at once and without a copy: data begins with CHANNEL_HEAD bytes that are overwritten, and stays
+ * the caller's. */
 int channel_send_now(struct channel *c, uint8_t *data, size_t len);
 void channel_flush(struct channel *c);
 size_t channel_unsent(const struct channel *c);                 /* bytes accepted by channel_send and not yet by the kernel */

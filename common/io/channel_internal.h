@@ -7,16 +7,20 @@
  *   channel_receive.c  bytes to frames
  *   channel_send.c     frames to bytes
  *
- * Ownership between the threads. nng's threads see a struct op and nothing else: their callback appends it to the hub's list under the lock and makes the
- * eventfd readable. Everything about an aio is done by the loop's thread: it is started there (op.busy becomes true), its result is read there (busy becomes
- * false), and it is freed there. A channel is freed when it is closing and none of its ops is busy: then no thread of nng can name it.
+ * Ownership between the threads. nng's threads see a struct op and nothing else: their callback appends it to the hub's list under the lock and
+ * writes the eventfd. Everything about an aio is done by the loop's thread: it is started there (op.busy becomes true), its result is read there
+ * (busy becomes false), and it is freed there. A channel is freed when it is closing and none of its ops is busy: then no thread of nng can name it.
  *
  * How a message avoids the hops between nng's threads (poller, task queue, loop). An aio without a callback that can be finished at once is finished
- * inside nng_stream_send or nng_stream_recv, by the caller; if it could not be, cancelling it leaves it with no byte moved. So the hub has one such aio
- * for trying (channel_try_*): output goes to the kernel directly and only what the kernel does not take waits for a callback; and a channel from which something
- * has just been read is hot: the next rounds try to read it, and only when there was nothing several times, or on no hot channel, is a receive with a
- * callback posted, which wakes the loop later. A busy process thus makes the system calls that epoll would make; an idle one sleeps. TLS streams do not take part: a TLS record that was begun must be
- * finished with the same bytes. */
+ * inside nng_stream_send or nng_stream_recv, by the caller; if it could not be, cancelling it leaves it with no byte moved. So the hub has one such
+ * aio for trying: output goes to the kernel directly, and only what the kernel does not take waits for a callback; and a channel from which something
+ * has just been read is hot: the next rounds try to read it, and only when there was nothing several times, or on no hot channel, is a receive with
+ * a callback posted, which wakes the loop later. A busy process thus makes the system calls that epoll would make; an idle one sleeps. TLS streams
+ * do not take part: a TLS record that was begun must be finished with the same bytes.
+ *
+ * Of nng 1.5.2, besides: a stream that it has never waited on, and whose other end has hung up, keeps its poller thread turning until the stream is
+ * read or freed. That is the case between accept and our handling of it, and where a channel is paused before it was ever empty; both end with our
+ * next turns. */
 #include <pthread.h>
 #include <sys/queue.h>
 

@@ -27,7 +27,7 @@ static void on_completion(void *arg)
 	bool wake = !h->woken;
 	h->woken = true;
 	pthread_mutex_unlock(&h->lock);
-	/* Behind the lock, or the loop wakes up only to wait for it. The hub is still there: it frees this aio first, which waits for this function. */
+	/* Behind the lock, or the loop wakes up only to wait for it. The hub is still there: it frees this aio first, and that waits for us. */
 	if (wake)
 		eventfd_write(h->wake.fd, 1);
 }

@@ -20,5 +20,6 @@ int lifeline_send(struct lifeline *l, const Troupe__Control *c, int pass_fd);
 int lifeline_flush(struct lifeline *l);                     /* 0, or negative as above; call when writable */
 bool lifeline_wants_write(const struct lifeline *l);        /* ask for EPOLLOUT */
 /* Next packet. 0 with an arena that the caller unrefs and an fd (or -1) that the caller owns; ERROR_NOT_FOUND when there is none now;
- * ERROR_BAD_REQUEST for a packet that does not decode (it is consumed); -EPIPE at the end, after everything that was sent before it; -ENOMEM. At most one fd per packet, others are closed. */
+ * ERROR_BAD_REQUEST for a packet that does not decode (it is consumed); -EPIPE at the end, after everything that was sent before it; -ENOMEM.
+ * At most one fd per packet, others are closed. */
 int lifeline_receive(struct lifeline *l, struct arena **ret_arena, Troupe__Control **ret, int *ret_fd, struct error *e);

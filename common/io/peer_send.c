@@ -98,8 +98,8 @@ static int admit(struct peer *p, bool costs_credit)
 	return 0;
 }
 
-/* One part has been written behind the first `before` bytes of the frame being built. If it is too much for one frame, those bytes leave as one and the part begins
- * the next; if it is too large by itself, it is taken back. */
+/* One part has been written behind the first `before` bytes of the frame being built. If it is too much for one frame, those bytes leave as one and
+ * the part begins the next; if it is too large by itself, it is taken back. */
 static int fit(struct peer *p, size_t before, size_t n_before)
 {
 	struct frame_writer *w = &p->out;

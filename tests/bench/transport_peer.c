@@ -69,7 +69,10 @@ static void peers_wait(void)
 
 static void peers_send(struct conn *c, const Troupe__Envelope *env)
 {
-	MUST(peer_send((struct peer *)c, env) == 0);
+	int r = peer_send((struct peer *)c, env);
+	if (r == ERROR_STATE)
+		_exit(0); /* as in on_down */
+	MUST(r == 0);
 }
 
 static void peers_flush(void)
