@@ -263,7 +263,7 @@ int text_parse(struct text *t, const char *buffer)
 	t->top->filename = strdup(t->name);
 	int r = cfg_parse_buf(t->top, buffer);
 	if (r != CFG_SUCCESS && t->n_errors == 0)
-		on_error(t->top, "cannot be parsed", (va_list){ 0 });
+		text_complain(t, t->top, NULL, "config-syntax", "see troupe.conf(5)", "cannot be parsed");
 	return t->n_errors ? ERROR_CONFIG : 0;
 }
 
