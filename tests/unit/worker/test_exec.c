@@ -116,12 +116,14 @@ START_TEST(a_program_that_is_not_there_breaks_the_pool_and_not_the_task)
 {
 	g.command[0] = "no-such-program-here";
 	worker_starts();
-	const Troupe__Outcome *o = script("");
+	give_many(3, "");
+	const Troupe__Outcome *o = outcome_waited(1);
 	ck_assert_int_eq(o->exit_class, TROUPE__EXIT_CLASS__EXIT_BROKEN);
 	ck_assert_str_eq(o->error, "cannot run no-such-program-here: not found in PATH");
 	WAIT(*g.attach->broken);
 	ck_assert(g.attach->update);
-	/* What comes now goes back at once, without an attempt. */
+	/* What was waiting went back, and what comes now goes back at once, without an attempt. */
+	WAIT(number_in(&g.revoked, 2) && number_in(&g.revoked, 3));
 	uint64_t token = give("");
 	WAIT(number_in(&g.revoked, token));
 	ck_assert(!number_in(&g.started, token));
