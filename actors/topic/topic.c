@@ -463,36 +463,14 @@ static int on_reload(struct turn *t, void *state, const Troupe__Setup *setup)
 	return schedule(t, s);
 }
 
-static void sample(struct turn *t, Troupe__Metrics *out, const char *name, Troupe__Sample__Type type, const char *help, uint64_t value)
-{
-	Troupe__Sample *m = arena_alloc(turn_arena(t), sizeof *m), **list = arena_alloc(turn_arena(t), (out->n_samples + 1) * sizeof(Troupe__Sample *));
-	Troupe__Pair *label = arena_alloc(turn_arena(t), sizeof *label), **labels = arena_alloc(turn_arena(t), sizeof *labels);
-	if (!m || !list || !label || !labels)
-		return;
-	troupe__sample__init(m);
-	troupe__pair__init(label);
-	label->key = (char *)"actor";
-	label->value = (char *)actor_address(turn_actor(t));
-	labels[0] = label;
-	m->name = (char *)name;
-	m->type = type;
-	m->help = (char *)help;
-	m->value = (double)value;
-	m->labels = labels;
-	m->n_labels = 1;
-	memcpy(list, out->samples, out->n_samples * sizeof(Troupe__Sample *));
-	list[out->n_samples++] = m;
-	out->samples = list;
-}
-
 static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 {
 	const struct topic *s = state;
-	sample(t, out, "troupe_topic_events", TROUPE__SAMPLE__TYPE__GAUGE, "Events kept", s->next - s->oldest);
-	sample(t, out, "troupe_topic_bytes", TROUPE__SAMPLE__TYPE__GAUGE, "Bytes of the events kept", s->bytes);
-	sample(t, out, "troupe_topic_appended_total", TROUPE__SAMPLE__TYPE__COUNTER, "Events appended", s->appended_total);
-	sample(t, out, "troupe_topic_damaged_total", TROUPE__SAMPLE__TYPE__COUNTER, "Reads of events whose checksum was wrong", s->damaged_total);
-	sample(t, out, "troupe_topic_followers", TROUPE__SAMPLE__TYPE__GAUGE, "Readers that wait for the next event", s->follow.n);
+	turn_sample(t, out, "troupe_topic_events", TROUPE__SAMPLE__TYPE__GAUGE, "Events kept", (double)(s->next - s->oldest));
+	turn_sample(t, out, "troupe_topic_bytes", TROUPE__SAMPLE__TYPE__GAUGE, "Bytes of the events kept", (double)s->bytes);
+	turn_sample(t, out, "troupe_topic_appended_total", TROUPE__SAMPLE__TYPE__COUNTER, "Events appended", (double)s->appended_total);
+	turn_sample(t, out, "troupe_topic_damaged_total", TROUPE__SAMPLE__TYPE__COUNTER, "Reads of events whose checksum was wrong", (double)s->damaged_total);
+	turn_sample(t, out, "troupe_topic_followers", TROUPE__SAMPLE__TYPE__GAUGE, "Readers that wait for the next event", (double)s->follow.n);
 }
 
 static void fini(void *state)

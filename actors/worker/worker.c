@@ -387,45 +387,22 @@ static void fini(void *state)
 
 /* --- numbers --- */
 
-static void sample(struct turn *t, Troupe__Metrics *out, const char *name, Troupe__Sample__Type type, const char *help, uint64_t value)
-{
-	struct arena *a = turn_arena(t);
-	Troupe__Sample *s = arena_alloc(a, sizeof(*s)), **list = arena_alloc(a, (out->n_samples + 1) * sizeof(*list));
-	Troupe__Pair *label = arena_alloc(a, sizeof(*label)), **labels = arena_alloc(a, sizeof(*labels));
-	if (!s || !list || !label || !labels)
-		return;
-	troupe__sample__init(s);
-	troupe__pair__init(label);
-	label->key = (char *)"actor";
-	label->value = (char *)actor_address(turn_actor(t));
-	labels[0] = label;
-	s->name = (char *)name;
-	s->type = type;
-	s->help = (char *)help;
-	s->value = (double)value;
-	s->labels = labels;
-	s->n_labels = 1;
-	memcpy(list, out->samples, out->n_samples * sizeof(*list));
-	list[out->n_samples++] = s;
-	out->samples = list;
-}
-
 static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 {
 	struct worker *w = state;
 	const struct tier_counters *c = w->tier.ops->counters(w->tier.self);
 	const Troupe__Sample__Type gauge = TROUPE__SAMPLE__TYPE__GAUGE, counter = TROUPE__SAMPLE__TYPE__COUNTER;
-	sample(t, out, "troupe_worker_busy", gauge, "Tasks in work", w->running.n);
-	sample(t, out, "troupe_worker_waiting", gauge, "Tasks that were assigned and have not begun", w->waiting.n);
-	sample(t, out, "troupe_worker_unacknowledged", gauge, "Outcomes that the coordinator has not committed yet", w->ended.n + w->sent.n);
-	sample(t, out, "troupe_worker_broken", gauge, "1 while this worker can run nothing", w->tier.ops->broken(w->tier.self) != NULL);
-	sample(t, out, "troupe_worker_started_total", counter, "Attempts begun", c->started);
-	sample(t, out, "troupe_worker_done_total", counter, "Attempts that ended well", w->n_done);
-	sample(t, out, "troupe_worker_failed_total", counter, "Attempts that did not", w->n_failed);
-	sample(t, out, "troupe_worker_given_back_total", counter, "Assignments given back unbegun", w->n_given_back);
-	sample(t, out, "troupe_worker_orphans_total", counter, "Processes that tasks left behind, reaped", c->swept);
-	sample(t, out, "troupe_worker_stray_lines_total", counter, "Lines of a program that say nothing", c->stray_lines);
-	sample(t, out, "troupe_worker_program_starts_total", counter, "Starts of a lines program", c->program_starts);
+	turn_sample(t, out, "troupe_worker_busy", gauge, "Tasks in work", (double)w->running.n);
+	turn_sample(t, out, "troupe_worker_waiting", gauge, "Tasks that were assigned and have not begun", (double)w->waiting.n);
+	turn_sample(t, out, "troupe_worker_unacknowledged", gauge, "Outcomes that the coordinator has not committed yet", (double)(w->ended.n + w->sent.n));
+	turn_sample(t, out, "troupe_worker_broken", gauge, "1 while this worker can run nothing", w->tier.ops->broken(w->tier.self) != NULL);
+	turn_sample(t, out, "troupe_worker_started_total", counter, "Attempts begun", (double)c->started);
+	turn_sample(t, out, "troupe_worker_done_total", counter, "Attempts that ended well", (double)w->n_done);
+	turn_sample(t, out, "troupe_worker_failed_total", counter, "Attempts that did not", (double)w->n_failed);
+	turn_sample(t, out, "troupe_worker_given_back_total", counter, "Assignments given back unbegun", (double)w->n_given_back);
+	turn_sample(t, out, "troupe_worker_orphans_total", counter, "Processes that tasks left behind, reaped", (double)c->swept);
+	turn_sample(t, out, "troupe_worker_stray_lines_total", counter, "Lines of a program that say nothing", (double)c->stray_lines);
+	turn_sample(t, out, "troupe_worker_program_starts_total", counter, "Starts of a lines program", (double)c->program_starts);
 }
 
 static const struct actor_handler handlers[] = {

@@ -135,3 +135,8 @@ int turn_note(struct turn *t, const char *text);          /* the status line tha
 /* A lifeline packet (front's relays). A ref must be below 2^62: the rest is the runtime's. ERROR_BUSY while the supervisor does not read; turn_emit too. */
 int turn_control(struct turn *t, const Troupe__Control *c);
 int turn_leave(struct turn *t, Troupe__Reason reason, const char *info); /* after this turn: BYE and exit 0 */
+/* Of actor_def.metrics: one more sample, with the label actor and, labelled, up to two of the caller's (NULL: none). Texts are not copied. Without memory, or over
+ * 4,096 samples, it is left out. */
+void turn_sample(struct turn *t, Troupe__Metrics *out, const char *name, Troupe__Sample__Type type, const char *help, double value);
+void turn_sample_labelled(struct turn *t, Troupe__Metrics *out, const char *name, Troupe__Sample__Type type, const char *help, double value, const char *key1, const char *value1,
+                 const char *key2, const char *value2);

@@ -1,0 +1,207 @@
+/* check_store: the ledger against itself. Every task is in exactly one place, every index row has its task, counters equal a count. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include "actors/coordinator/coordinator.h"
+
+#define LINES_MAX 50u
+
+struct counts { uint64_t scheduled, ready, running, done, cancelled, dead; };
+struct check {
+	struct turn *t;
+	struct coordinator *c;
+	struct arena *arena;      /* reset for each row */
+	struct store_txn *view;
+	struct counts *queues;    /* by number - 1 */
+	uint64_t n_tasks, n_problems;
+	char *lines[LINES_MAX];
+	size_t n_lines;
+	int error;
+};
+
+static void complain(struct check *k, const char *what, uint64_t seq)
+{
+	k->n_problems++;
+	if (k->n_lines == LINES_MAX)
+		return;
+	char *line = arena_printf(turn_arena(k->t), "#%" PRIu64 ": %s", seq, what);
+	if (line)
+		k->lines[k->n_lines++] = line;
+}
+
+static bool there(struct check *k, unsigned table, struct slice key)
+{
+	struct slice value;
+	return key.data && store_get(k->view, table, key, &value) == 0;
+}
+
+static void check_ready(struct check *k, const Troupe__TaskRecord *rec)
+{
+	struct slice key = key_ready(k->arena, rec->queue, rec->requirement, sched_priority(rec->spec), rec->seq);
+	if (!there(k, T_READY, key))
+		complain(k, "is ready, but not in the ready index: it would never run", rec->seq);
+	k->queues[rec->queue - 1].ready++;
+}
+
+static void check_state(struct check *k, const struct id *id, const Troupe__TaskRecord *rec)
+{
+	struct slice value;
+	Troupe__StateRecord *st;
+	struct counts *n = &k->queues[rec->queue - 1];
+	bool leased = there(k, T_LEASE, id_key(id));
+	int r = store_get(k->view, T_STATE, id_key(id), &value);
+	if (r == ERROR_CORRUPT || (!r && row_decode(k->arena, value, &troupe__state_record__descriptor, (ProtobufCMessage **)&st))) {
+		complain(k, "its state is damaged", rec->seq);
+		return;
+	}
+	if (leased) {
+		n->running++;
+		if (!r && sched_is_final(st->state))
+			complain(k, "is final and has a lease", rec->seq);
+		return;
+	}
+	if (r) {
+		check_ready(k, rec);
+		return;
+	}
+	switch (st->state) {
+	case TROUPE__TASK_STATE__SCHEDULED:
+		n->scheduled++;
+		if (!there(k, T_DUE, key_due(k->arena, st->due_at_ms, rec->seq)))
+			complain(k, "is scheduled, but not in the due index: it would never run", rec->seq);
+		return;
+	case TROUPE__TASK_STATE__READY:
+		check_ready(k, rec);
+		return;
+	case TROUPE__TASK_STATE__DONE:
+		n->done++;
+		return;
+	case TROUPE__TASK_STATE__CANCELLED:
+		n->cancelled++;
+		return;
+	case TROUPE__TASK_STATE__DEAD:
+		n->dead++;
+		if (!there(k, T_DEAD, key_dead(k->arena, rec->queue, rec->seq)))
+			complain(k, "is dead, but not among the dead letters", rec->seq);
+		return;
+	case TROUPE__TASK_STATE__RUNNING:
+	case TROUPE__TASK_STATE__TASK_ANY:
+	case _TROUPE__TASK_STATE_IS_INT_SIZE:
+		break;
+	}
+	complain(k, "has no state that there is", rec->seq);
+}
+
+static int check_task(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	Troupe__TaskRecord *rec;
+	struct id id;
+	k->n_tasks++;
+	arena_reset(k->arena);
+	if (key.len != sizeof id.b || row_decode(k->arena, value, &troupe__task_record__descriptor, (ProtobufCMessage **)&rec) || !rec->spec) {
+		complain(k, "the record of a task is damaged", 0);
+		return 0;
+	}
+	memcpy(id.b, key.data, sizeof id.b);
+	if (!queue_numbered(k->c, rec->queue))
+		complain(k, "its queue is not there", rec->seq);
+	else
+		check_state(k, &id, rec);
+	return 0;
+}
+
+/* Index rows whose value is a task's id. */
+static int check_index(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	if (value.len != sizeof(struct id) || !there(k, T_TASK, value))
+		complain(k, "an index row without its task", key.len == 20 ? key_read_u64((const uint8_t *)key.data + 12) : 0);
+	return 0;
+}
+
+static int check_lease(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	Troupe__LeaseRecord *l;
+	arena_reset(k->arena);
+	if (row_decode(k->arena, value, &troupe__lease_record__descriptor, (ProtobufCMessage **)&l))
+		complain(k, "a lease is damaged", 0);
+	else if (!there(k, T_TASK, key))
+		complain(k, "a lease without its task", l->seq);
+	else if (!lease_find(&k->c->leases, l->token))
+		complain(k, "a lease that is not in memory", l->seq);
+	return 0;
+}
+
+static void check_counters(struct check *k)
+{
+	for (size_t i = 0; i < k->c->n_queues; i++) {
+		const struct queue *q = k->c->queues[i];
+		const struct counts *n = &k->queues[i];
+		if (!q || (q->r.scheduled == n->scheduled && q->r.ready == n->ready && q->r.running == n->running && q->r.done == n->done &&
+		           q->r.cancelled == n->cancelled && q->r.dead == n->dead))
+			continue;
+		k->n_problems++;
+		char *line = arena_printf(turn_arena(k->t),
+		                          "queue %s counts scheduled %" PRIu64 " ready %" PRIu64 " running %" PRIu64 " done %" PRIu64 " cancelled %" PRIu64 " dead %" PRIu64
+		                          ", there are %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+		                          q->name, q->r.scheduled, q->r.ready, q->r.running, q->r.done, q->r.cancelled, q->r.dead, n->scheduled, n->ready, n->running, n->done,
+		                          n->cancelled, n->dead);
+		if (line && k->n_lines < LINES_MAX)
+			k->lines[k->n_lines++] = line;
+	}
+}
+
+static int check_all(struct check *k)
+{
+	static const uint8_t first = 0;
+	static const struct { unsigned table; int (*fn)(void *, struct slice, struct slice); } walks[] = {
+		{ T_TASK, check_task }, { T_LEASE, check_lease }, { T_READY, check_index }, { T_DEAD, check_index }, { T_UNIQUE, check_index }, { T_SEQ, check_index },
+	};
+	for (size_t i = 0; i < sizeof walks / sizeof *walks; i++) {
+		int r = store_scan(k->view, walks[i].table, SLICE(&first, 1), false, walks[i].fn, k);
+		if (r < 0)
+			return r;
+		if (r == ERROR_CORRUPT) {
+			complain(k, "a row fails its checksum; what is behind it in its table was not looked at", 0);
+			k->error = r;
+		}
+	}
+	if (!k->error)
+		check_counters(k);
+	return 0;
+}
+
+int on_check_store(struct turn *t, void *state, const struct message *m)
+{
+	struct check k = { .t = t, .c = state };
+	k.view = turn_view(t);
+	k.queues = arena_zalloc(turn_arena(t), (k.c->n_queues + 1) * sizeof *k.queues);
+	k.arena = arena_new(16u << 20);
+	if (!k.view || !k.queues || !k.arena) {
+		arena_unref(k.arena);
+		return -ENOMEM;
+	}
+	/* Tasks of this turn have no ready row yet: the counters would not fit. */
+	bool busy = k.c->n_busy > 0;
+	int r = busy ? 0 : check_all(&k);
+	arena_unref(k.arena);
+	if (r)
+		return r;
+	if (busy) {
+		struct error e = { 0 };
+		error_set(&e, ERROR_BUSY, "tasks are coming in just now");
+		error_retry(&e, 10);
+		return turn_fail(t, &e);
+	}
+	Troupe__StoreChecked out = TROUPE__STORE_CHECKED__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	out.tasks = k.n_tasks;
+	out.problems = k.n_problems;
+	out.lines = k.lines;
+	out.n_lines = k.n_lines;
+	env.body_case = TROUPE__ENVELOPE__BODY_STORE_CHECKED;
+	env.store_checked = &out;
+	return turn_reply(t, m, &env);
+}

@@ -1,0 +1,307 @@
+#pragma once
+/* coordinator:NAME, the durable task queues and the pool of workers.
+ *
+ * What is on disk is the ledger (ledger.h). In memory is only what is in flight: leases, workers, who waits for what; and the queues with their counters.
+ * The files: submit.c takes tasks in, choose.c gives them to workers, crew.c hears what workers say, finish.c is what follows from the end of
+ * an attempt, change.c and look.c are the operators' verbs, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clock.
+ *
+ * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
+ * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include "actors/coordinator/ledger.h"
+#include "actors/coordinator/sched.h"
+#include "common/base/rng.h"
+
+#define QUEUES_MAX 10000u
+#define REQUIREMENTS_MAX 1000u
+#define BULK_MAX 4096u              /* tasks of one submit */
+#define NAME_MAX_BYTES 128u         /* of a queue */
+#define KEY_BYTES_MAX 200u
+#define TAGS_MAX 32u
+#define TAG_BYTES_MAX 64u
+#define ARGV_MAX 1024u
+#define REFS_MAX 1000u              /* of one get, wait, cancel... */
+#define SUFFIX_LOOK_MAX 100000u     /* newest tasks in which a suffix is looked for */
+#define LOOK_MAX 10000u             /* rows that one list or change looks at */
+#define WATCHES_MAX 1048576u
+#define WATCHES_A_PEER 262144u
+#define WAITERS_MAX 16384u
+#define FOLLOWERS_MAX 1024u
+#define DUE_SLICE 1000u             /* rows that become due in one turn */
+#define HISTORY_KEEP 20u            /* attempts of a task that are kept */
+#define WORKER_BYTES_MAX (1024u * 1024) /* of payloads that one worker holds beyond its first */
+#define DOWN_WAIT_MS 1000u          /* for the end of a dead worker's connection, which comes behind its last words */
+
+/* One that may be given now. spec NULL: read it from the task table. */
+struct candidate {
+	struct id id;
+	uint64_t seq;
+	uint32_t priority;
+	bool stored;                    /* has a ready row */
+	bool first;                     /* no state row */
+	bool unique;
+	const Troupe__TaskSpec *spec;   /* of this turn's submit */
+};
+struct candidates { struct candidate *all; size_t n, room, next; bool unsorted; };
+
+/* The tasks of one queue that need the same tags, in order. */
+struct stream {
+	struct queue *queue;
+	const struct requirement *requirement;
+	bool stored_any;                /* the ready index may have rows */
+	struct candidates stored;       /* a window of the ready index, in settle */
+	struct candidates fresh;        /* accepted, or due, in this turn: no row yet */
+	bool listed;                    /* in coordinator.busy */
+	uint32_t cursor_priority;       /* where the window ends */
+	uint64_t cursor_seq;
+	bool at_end;
+};
+
+struct requirement { uint32_t number; char **tags; size_t n_tags; };
+
+struct queue {
+	char *name;
+	Troupe__QueueRecord r;          /* name and policy are ours; strings owned */
+	const Troupe__QueuePolicy *policy;
+	bool configured, changed;
+	struct stream **streams;        /* by requirement number; NULL where none */
+	size_t n_streams;
+	struct queue *next;             /* in its bucket */
+};
+
+struct lease {
+	struct id id;
+	uint64_t token, seq, size;
+	struct queue *queue;
+	uint32_t priority, requirement, run, attempt;
+	bool cancel, has_state, has_unique;
+	bool started;
+	uint64_t given_at_ms, started_at_ms; /* wall clock */
+	struct worker *worker;
+	uint32_t percent;
+	char *note;
+	struct lease *bucket;
+	struct lease *next, **at;       /* of the worker's */
+};
+struct leases { struct lease **buckets; size_t room, n; };
+
+struct worker {
+	char address[192];
+	uint64_t incarnation;
+	uint64_t peer;                  /* 0: no connection */
+	uint32_t pid;
+	char pool[64], mode[16], broken[160];
+	bool attached, draining, monitored;
+	char **queues, **tags;
+	size_t n_queues, n_tags;
+	uint32_t slots, shape;
+	struct stream **streams;        /* what it serves, as of .shape */
+	size_t n_streams, room_streams;
+	struct lease *leases;
+	uint32_t held, n_started;
+	uint64_t bytes;
+	double average_us;
+	uint64_t n_done, n_failed, busy_since_ms, given_at_ms;
+	Troupe__Assignment **run;       /* chosen in this turn */
+	size_t n_run, room_run;
+	/* its death, until its last words are read */
+	bool down, down_pending;
+	Troupe__Reason down_reason;
+	int down_code, down_signal;
+	bool down_ordered;
+	uint64_t *down_tokens;
+	size_t n_down_tokens;
+	uint32_t pending_pid;
+	uint64_t down_by_ms;
+	struct worker *next;
+};
+
+/* Who waits for the end of a task: a Wait, or a connection that asked for notices. */
+struct watch { struct id id; uint64_t peer; struct waiter *waiter; struct watch *bucket; struct watch *next, **at; };
+struct waiter {
+	struct reply_to reply;
+	struct id *ids;
+	size_t n, left;
+	bool any, output, due;
+	struct watch *watches;
+	struct waiter *next, **at;
+};
+struct notice { uint64_t peer; Troupe__Task *task; size_t order; };
+struct peer_watches { uint64_t peer; size_t n; struct watch *watches; struct peer_watches *next; };
+
+struct follower { struct reply_to reply; uint64_t commit; uint32_t index, limit; uint64_t until_ms; bool has_task; struct id task; };
+
+struct coordinator {
+	struct actor *actor;
+	const Troupe__CoordinatorSetup *setup;
+	uint64_t payload_max, frame_max;
+	Troupe__MetaRecord meta;
+	bool meta_changed;
+	struct rng rng;
+
+	struct queue *buckets[256], **queues; /* by number - 1 */
+	size_t n_queues;
+	struct requirement **requirements;    /* by number; 0 is the empty one */
+	size_t n_requirements;
+	uint32_t shape;                       /* rises when streams are added */
+	struct stream **busy;                 /* with fresh candidates */
+	size_t n_busy, room_busy;
+
+	struct leases leases;
+	struct worker *workers;
+	size_t n_workers;
+
+	struct watch **watch_buckets;
+	size_t n_watches;
+	struct waiter *waiters;
+	size_t n_waiters;
+	struct peer_watches *notified;
+	struct notice *notices;               /* of this turn */
+	size_t n_notices, room_notices;
+
+	uint8_t *log;                         /* this turn's entries */
+	size_t n_log, room_log;
+	uint64_t log_first_seq;               /* of this turn */
+	struct follower *followers;
+	size_t n_followers;
+	uint64_t retain_at_ms;
+
+	uint64_t due_wall_ms;                 /* the first due row, or earlier; TIME_NEVER */
+	uint64_t disk_seen_ms;
+	bool disk_low;
+	uint64_t disk_free;
+	bool again;                           /* settle wants another turn at once */
+	uint64_t wake_ms;                     /* what this turn wishes */
+	uint64_t started_ms;
+	uint64_t n_accepted, n_stale, n_handed_back;
+};
+
+extern const struct actor_def coordinator_def;
+/* The state on its store: what init does. The caller frees it with coordinator_def.fini. 0, a positive code with e filled, negative. */
+int coordinator_open(struct actor *a, struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e);
+
+/* Makes room for need elements. NULL without memory (then the old one is still there). */
+static inline void *grown(void *all, size_t *room, size_t need, size_t size)
+{
+	if (need <= *room)
+		return all;
+	size_t more = *room ? *room * 2 : 16;
+	while (more < need)
+		more *= 2;
+	void *p = reallocarray(all, more, size);
+	if (p)
+		*room = more;
+	return p;
+}
+#define GROW(array, room, need) __extension__({ void *_p = grown((array), &(room), (need), sizeof *(array)); if (_p) (array) = _p; _p != NULL; })
+static inline struct slice id_key(const struct id *id) { return SLICE(id->b, sizeof id->b); }
+static inline void wake_by(struct coordinator *c, uint64_t at_ms) { if (at_ms < c->wake_ms) c->wake_ms = at_ms; }
+
+/* --- queue.c --- */
+struct queue *queue_find(struct coordinator *c, const char *name);
+struct queue *queue_numbered(struct coordinator *c, uint32_t number);
+bool queue_name_valid(const char *name);
+/* A queue that was not there: in memory only, its row goes with the next commit. NULL without memory, or over QUEUES_MAX. */
+struct queue *queue_add(struct coordinator *c, const char *name, uint32_t number);
+int queues_load(struct coordinator *c, struct store_txn *view, struct error *e);
+int queues_configure(struct coordinator *c);           /* the setup's queues and policies */
+int queues_settle(struct turn *t, struct coordinator *c); /* rows of what changed */
+void queues_free(struct coordinator *c);
+int queue_unknown(struct turn *t, struct coordinator *c, const char *name, uint32_t index); /* NO_QUEUE, with a suggestion */
+struct stream *stream_of(struct coordinator *c, struct queue *q, uint32_t requirement); /* made where missing; NULL without memory */
+/* The number of a set of tags (sorted in place). 0, ERROR_TOO_LARGE, -ENOMEM. */
+int requirement_of(struct turn *t, struct coordinator *c, char **tags, size_t n, uint32_t *ret);
+int on_queue_ask(struct turn *t, void *state, const struct message *m);
+int on_queue_order(struct turn *t, void *state, const struct message *m);
+
+/* --- lease.c --- */
+struct lease *lease_find(const struct leases *l, uint64_t token);
+struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, const struct id *id); /* NULL without memory */
+void lease_free(struct leases *l, struct lease *x);   /* out of the table and its worker's list */
+void leases_fini(struct leases *l);
+int lease_put(struct turn *t, const struct lease *l);
+
+/* --- submit.c --- */
+int on_submit(struct turn *t, void *state, const struct message *m);
+size_t spec_size(const Troupe__TaskSpec *spec);       /* bytes of payload and arguments */
+
+/* --- choose.c --- */
+int choose(struct turn *t, struct coordinator *c);    /* in settle: leases and RUN for all who have room, ready rows for the rest */
+int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *what); /* 0 or -ENOMEM */
+
+/* --- crew.c --- */
+struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
+struct worker *worker_add(struct coordinator *c, const char *address, uint64_t incarnation); /* NULL without memory */
+void workers_free(struct coordinator *c);
+bool worker_may_work(const struct worker *w);
+int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env); /* a connection that is gone is no error */
+int on_attach(struct turn *t, void *state, const struct message *m);
+int on_started(struct turn *t, void *state, const struct message *m);
+int on_outcomes(struct turn *t, void *state, const struct message *m);
+int on_revoked(struct turn *t, void *state, const struct message *m);
+int on_progress(struct turn *t, void *state, const struct message *m);
+int on_workers_ask(struct turn *t, void *state, const struct message *m);
+int crew_link(struct turn *t, void *state, const char *address, uint64_t incarnation, uint64_t peer, bool up);
+int crew_down(struct turn *t, void *state, const Troupe__Down *d);
+int crew_wake(struct turn *t, struct coordinator *c); /* the dead whose connection does not end */
+int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue *q); /* what has not begun */
+
+/* --- finish.c --- */
+/* The end of an attempt: all rows, counters, log, notices. The lease is freed. quick: the next attempt needs no delay (the worker died, not the task). */
+int attempt_end(struct turn *t, struct coordinator *c, struct lease *l, const Troupe__Outcome *o, bool quick);
+/* A lease that never became an attempt: ready again as it was, or cancelled where that was asked for. The lease is freed. */
+int attempt_return(struct turn *t, struct coordinator *c, struct lease *l);
+/* A task without a lease, with its rows read: becomes what st says (state, cause and due time set by the caller). was: its state before. */
+int task_move(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st, Troupe__TaskState was);
+/* Where a task is. READY, SCHEDULED, RUNNING or final; ERROR_NOT_FOUND, ERROR_CORRUPT, negative. ret_lease NULL unless RUNNING. */
+int task_read(struct turn *t, struct coordinator *c, const struct id *id, Troupe__TaskRecord **ret, Troupe__StateRecord **ret_state, struct lease **ret_lease);
+Troupe__TaskState task_state(const Troupe__StateRecord *st, const struct lease *l);
+int task_delete(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st); /* of a final one */
+int due_put(struct turn *t, struct coordinator *c, uint64_t at_wall_ms, uint64_t seq, const struct id *id);
+
+/* --- due.c --- */
+int due_run(struct turn *t, struct coordinator *c);
+
+/* --- change.c --- */
+int on_cancel(struct turn *t, void *state, const struct message *m);
+int on_retry(struct turn *t, void *state, const struct message *m);
+int on_purge(struct turn *t, void *state, const struct message *m);
+
+/* --- look.c --- */
+int on_get(struct turn *t, void *state, const struct message *m);
+int on_list(struct turn *t, void *state, const struct message *m);
+int on_explain(struct turn *t, void *state, const struct message *m);
+/* 0, a positive code with e filled, negative. */
+int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, struct error *e);
+enum { SHOW_PAYLOAD = 1, SHOW_OUTPUT = 2, SHOW_HISTORY = 4 };
+int task_show(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l, unsigned what,
+              Troupe__Task **ret);
+bool filter_fits(const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l);
+/* Walks the tasks that a filter names, newest first, from a cursor: fn for each that fits, until it returns positive (stop: *ret_next is behind it), or LOOK_MAX
+ * rows were seen. *ret_next.len 0: no more. */
+int filter_walk(struct turn *t, struct coordinator *c, const Troupe__Filter *f, const ProtobufCBinaryData *cursor,
+                int (*fn)(struct turn *t, void *ctx, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l), void *ctx, ProtobufCBinaryData *ret_next);
+
+/* --- wait.c --- */
+int on_wait(struct turn *t, void *state, const struct message *m);
+bool watch_room(struct coordinator *c, uint64_t peer, size_t n);
+int watch_notify(struct coordinator *c, uint64_t peer, const struct id *id);        /* 0 or -ENOMEM */
+/* A task has become final: whoever watches it hears of it after the commit. */
+int watch_final(struct turn *t, struct coordinator *c, const struct id *id, const struct queue *q, uint64_t seq, const Troupe__StateRecord *st, const char *submitter);
+int wait_settle(struct turn *t, struct coordinator *c);
+void watch_forget_peer(struct coordinator *c, uint64_t peer);
+void watches_free(struct coordinator *c);
+
+/* --- history.c --- */
+int log_add(struct coordinator *c, const struct id *id, Troupe__TransitionKind kind, Troupe__ExitClass exit_class, uint32_t attempt, const struct queue *q);
+int log_settle(struct turn *t, struct coordinator *c);
+int log_followers(struct turn *t, struct coordinator *c); /* answers those who have something, or whose time is over */
+int log_retain(struct turn *t, struct coordinator *c);
+int log_find_seq(struct turn *t, struct coordinator *c, uint64_t seq, struct id *ret);
+int on_log_ask(struct turn *t, void *state, const struct message *m);
+void follow_forget_peer(struct coordinator *c, uint64_t peer);
+
+/* --- check.c --- */
+int on_check_store(struct turn *t, void *state, const struct message *m);

@@ -1,0 +1,103 @@
+/* The leases in memory: a table by token. Tokens are consecutive, so a mask is a perfect hash as long as few are very old. */
+#include <stdlib.h>
+#include "actors/coordinator/coordinator.h"
+
+struct lease *lease_find(const struct leases *l, uint64_t token)
+{
+	if (!l->room)
+		return NULL;
+	for (struct lease *x = l->buckets[token & (l->room - 1)]; x; x = x->bucket)
+		if (x->token == token)
+			return x;
+	return NULL;
+}
+
+static bool table_grow(struct leases *l)
+{
+	size_t room = l->room ? 2 * l->room : 256;
+	struct lease **buckets = calloc(room, sizeof(struct lease *));
+	if (!buckets)
+		return false;
+	for (size_t i = 0; i < l->room; i++)
+		for (struct lease *x = l->buckets[i], *next; x; x = next) {
+			next = x->bucket;
+			x->bucket = buckets[x->token & (room - 1)];
+			buckets[x->token & (room - 1)] = x;
+		}
+	free(l->buckets);
+	l->buckets = buckets;
+	l->room = room;
+	return true;
+}
+
+struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, const struct id *id)
+{
+	if (l->n >= l->room && !table_grow(l))
+		return NULL;
+	struct lease *x = calloc(1, sizeof *x);
+	if (!x)
+		return NULL;
+	x->token = token;
+	x->id = *id;
+	x->worker = w;
+	struct lease **bucket = &l->buckets[token & (l->room - 1)];
+	x->bucket = *bucket;
+	*bucket = x;
+	l->n++;
+	x->at = &w->leases;
+	x->next = w->leases;
+	if (x->next)
+		x->next->at = &x->next;
+	w->leases = x;
+	w->held++;
+	return x;
+}
+
+void lease_free(struct leases *l, struct lease *x)
+{
+	for (struct lease **at = &l->buckets[x->token & (l->room - 1)]; *at; at = &(*at)->bucket)
+		if (*at == x) {
+			*at = x->bucket;
+			break;
+		}
+	l->n--;
+	*x->at = x->next;
+	if (x->next)
+		x->next->at = x->at;
+	x->worker->held--;
+	x->worker->n_started -= x->started;
+	x->worker->bytes -= x->size;
+	free(x->note);
+	free(x);
+}
+
+void leases_fini(struct leases *l)
+{
+	for (size_t i = 0; i < l->room; i++)
+		while (l->buckets[i])
+			lease_free(l, l->buckets[i]);
+	free(l->buckets);
+	*l = (struct leases){ 0 };
+}
+
+int lease_put(struct turn *t, const struct lease *l)
+{
+	Troupe__LeaseRecord r = TROUPE__LEASE_RECORD__INIT;
+	r.token = l->token;
+	r.worker = l->worker->address;
+	r.incarnation = l->worker->incarnation;
+	r.run = l->run;
+	r.attempt = l->attempt;
+	r.leased_at_ms = l->given_at_ms;
+	r.queue = l->queue->r.number;
+	r.seq = l->seq;
+	r.priority = l->priority;
+	r.cancel = l->cancel;
+	r.requirement = l->requirement;
+	r.size = l->size;
+	r.has_state = l->has_state;
+	r.has_unique = l->has_unique;
+	/* The key must live as long as the turn: the lease may not. */
+	struct slice key = SLICE(arena_copy(turn_arena(t), l->id.b, sizeof l->id.b), sizeof l->id.b);
+	return row_put(t, T_LEASE, key, &r.base);
+}
