@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "supervisor/supervisor.h"
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
 	else if (check)
 		printf("%s: the configuration is right\n", path);
 	else
-		code = supervisor_run(config, &o);
+		code = supervisor_run(steal(&config), &o);
 	config_free(config);
 	return code;
 }

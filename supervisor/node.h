@@ -1,0 +1,157 @@
+#pragma once
+/* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; process.c is the life and
+ * death of a child's process; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; outbox.c
+ * brings the node's own events to topic:events; reload.c applies a changed configuration. */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+#include "common/io/lifeline.h"
+#include "common/io/loop.h"
+#include "common/io/status.h"
+#include "supervisor/config.h"
+#include "supervisor/tree.h"
+
+struct node;
+
+/* What the shell knows of one incarnation; it outlives the process until its family is proven empty. */
+struct process {
+	struct node *node;
+	struct child *child;        /* NULL: its record is gone (only of a dead one) */
+	uint64_t incarnation;
+	pid_t pid;                  /* 0: dead */
+	struct loop_source pidfd, life_source, output;
+	struct lifeline life;
+	const struct status_cell *cell;
+	char note[120];
+	char start_failed[256];     /* text of a START_FAILED frame */
+	bool start_fatal, said_bye;
+	Troupe__Reason bye;
+	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
+	bool pending;               /* dead, its family not proven empty */
+	pid_t pending_pid;
+	bool ordered;               /* asked to stop, or killed by us without a fault of its own */
+	/* its output: the last of it, and the line that is not complete yet */
+	char *tail;
+	size_t tail_len;
+	uint64_t tail_dropped;
+	char *line;
+	size_t line_len;
+	uint64_t said_second, said_bytes, said_missed;
+	/* of its end */
+	struct rusage usage;
+	uint64_t started_wall_ms;
+	struct process *next;
+};
+
+/* How an incarnation ended, for whoever asks afterwards. */
+struct obituary {
+	char address[CHILD_NAME_MAX + 1];
+	uint64_t incarnation;
+	Troupe__Reason reason;
+	int number;
+	bool ordered, pending;
+	pid_t pending_pid;
+	uint64_t *tokens;
+	uint32_t n_tokens;
+};
+#define OBITUARIES 512
+
+struct monitor { uint64_t watcher; char address[CHILD_NAME_MAX + 1]; uint64_t incarnation; struct monitor *next; };
+
+/* A message that was in work when a child died, and how often that has happened. */
+struct suspicion { uint32_t number; uint8_t message[16]; uint32_t deaths; };
+#define SUSPICIONS 256
+
+/* An event of tree_step that came while another was being carried out. */
+struct queued { struct event event; char detail[256], name[CHILD_NAME_MAX + 1]; struct queued *next; };
+
+/* An order's answer comes when the tree gives it. */
+struct order_wait { uint64_t ref, watcher, control_ref; uint8_t id[16]; enum order order; char name[CHILD_NAME_MAX + 1]; bool used; };
+
+struct outbox;
+struct old_config { struct config *config; struct old_config *next; };
+
+struct node {
+	struct config *config;
+	struct old_config *old;       /* some record still has the user of it */
+	struct loop *loop;
+	struct tree *tree;
+	struct process *processes;
+	struct monitor *monitors;
+	struct obituary obituaries[OBITUARIES];
+	size_t n_obituaries;          /* ever */
+	struct suspicion suspicions[SUSPICIONS];
+	size_t n_suspicions;          /* ever */
+	struct queued *queued, **queued_tail;
+	bool stepping;
+	struct order_wait orders[TREE_ORDERS_MAX];
+	uint64_t next_ref;
+	struct outbox *outbox;
+	struct reload_answer *reload; /* being filled by CHANGE actions */
+	char id[33];
+	uint64_t started_at_ms, ping_at_ms, sweep_at_ms;
+	int ready_fd, state_lock, run_lock;
+	const char *pid_file;
+	bool up, stopping;
+};
+
+/* perform.c */
+void step(struct node *n, const struct event *e); /* detail and name are copied where they are needed later */
+
+/* process.c */
+struct process *process_of(struct node *n, const struct child *c);            /* the living one, or NULL */
+struct process *process_numbered(struct node *n, uint64_t incarnation);       /* dead ones too */
+bool process_spawn(struct node *n, struct child *c);                          /* false: an event with the failure is queued */
+void process_send(struct process *p, const Troupe__Control *c);
+void process_setup(const struct node *n, const struct process *p, struct arena *a, Troupe__Setup *ret); /* what it is told of itself */
+void process_signal(struct process *p, int signal);
+void process_free(struct process *p);
+void process_socket(const struct node *n, const struct child *c, char *out, size_t size);
+void family_look(struct node *n, uint64_t now_ms);                            /* leftovers of the dead whose families are not empty */
+void family_hint(struct node *n);                                             /* somebody became ours, or ended */
+Troupe__ActorState process_state(const struct child *c);
+
+/* output.c */
+void output_read(struct process *p);
+void output_flush(struct process *p);                                         /* what has no newline yet */
+
+/* control.c */
+void control_drain(struct process *p);
+void control_ready(struct loop_source *s, uint32_t events);
+void locate(struct node *n, const char *address, Troupe__Location *ret, char *path /* PATH_MAX */);
+
+/* monitor.c */
+void monitor_add(struct process *watcher, const Troupe__Monitor *m);
+void monitor_drop(struct node *n, uint64_t watcher, const Troupe__Demonitor *only); /* NULL: all of this watcher's */
+const struct obituary *obituary_write(struct node *n, const struct process *dead, Troupe__Reason reason, int number);
+void obituary_prove(struct node *n, const struct process *dead);              /* its family is empty now: the second DOWN */
+void monitor_fire(struct node *n, const struct obituary *o);
+void monitors_free(struct node *n);
+void suspicion_note(struct node *n, const struct process *dead);
+void suspicion_tell(struct process *p);                                       /* to a new incarnation */
+
+/* ask.c */
+void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask);
+void ask_order_answer(struct node *n, const struct action *a);
+void ask_answer(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], Troupe__Envelope *env);
+void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], const struct error *e);
+
+/* watch.c */
+void watch_children(struct node *n, uint64_t now_ms);
+
+/* outbox.c */
+struct outbox *outbox_new(void);
+void outbox_free(struct outbox *o);
+/* An event for topic:events, sent until it is said to be stored; at most 4,096 wait, then the oldest is dropped and counted. */
+void outbox_event(struct node *n, const Troupe__Event *ev);
+void outbox_say(struct node *n, const char *level, const char *type, const char *actor, const char *subject, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+void outbox_up(struct node *n, struct process *topic);
+void outbox_stored(struct node *n, uint64_t ref);
+
+/* reload.c */
+struct reload_request { bool dry, restart_changed; uint64_t watcher, control_ref; uint8_t id[16]; bool by_signal; const char *subject; };
+void reload(struct node *n, const struct reload_request *r);
+void reload_change(struct node *n, const struct action *a);
+bool reload_answered(struct node *n, const struct action *a); /* it was the answer to a reload */
+void reload_forget(struct node *n, bool all);                                 /* old configurations that nobody uses */

@@ -1,0 +1,45 @@
+/* Hung children: no answer to a ping (stopped, or stuck in their loop), a turn or a commit that takes too long by the status cell. */
+#include "supervisor/node.h"
+
+#define PING_PATIENCE_MS 10000u
+
+static void hung(struct node *n, struct process *p, uint64_t now_ms, enum reason reason, const char *detail)
+{
+	struct event e = { .kind = EVENT_HUNG, .now_ms = now_ms, .child = p->child, .incarnation = p->incarnation, .reason = reason, .detail = detail };
+	step(n, &e);
+}
+
+static void ping(struct process *p, uint64_t now_ms)
+{
+	Troupe__Control c = TROUPE__CONTROL__INIT;
+	Troupe__PingChild ask = TROUPE__PING_CHILD__INIT;
+	ask.nonce = now_ms;
+	c.body_case = TROUPE__CONTROL__BODY_PING;
+	c.ping = &ask;
+	p->pinged_at_ms = now_ms;
+	process_send(p, &c);
+}
+
+void watch_children(struct node *n, uint64_t now_ms)
+{
+	uint64_t late_ms = loop_lateness_ms(n->loop);
+	for (struct process *p = n->processes, *next; p; p = next) {
+		next = p->next; /* a hung child is only killed here: nobody is freed */
+		if (p->pid <= 0 || p->life.fd < 0 || p->child->state != CHILD_UP || p->child->incarnation != p->incarnation)
+			continue;
+		if (p->pinged_at_ms && now_ms >= p->pinged_at_ms + PING_PATIENCE_MS + late_ms) {
+			p->pinged_at_ms = 0;
+			hung(n, p, now_ms, REASON_WATCHDOG, "no answer to a ping");
+			continue;
+		}
+		if (!p->pinged_at_ms)
+			ping(p, now_ms);
+		if (!p->cell)
+			continue;
+		struct status_cell cell;
+		status_read(p->cell, &cell);
+		uint64_t limit_ms = cell.phase == PHASE_TURN ? n->config->turn_timeout_ms : cell.phase == PHASE_COMMIT ? n->config->disk_timeout_ms : 0;
+		if (limit_ms && cell.since_ms <= now_ms && now_ms - cell.since_ms > limit_ms + late_ms)
+			hung(n, p, now_ms, REASON_TURN_TIMEOUT, cell.phase == PHASE_TURN ? "a turn is older than turn_timeout" : "a commit is older than disk_timeout");
+	}
+}
