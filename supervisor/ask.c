@@ -8,6 +8,7 @@
 #include "common/base/file.h"
 #include "common/base/log.h"
 #include "supervisor/node.h"
+#include "supervisor/record.h"
 
 #define ROWS_MAX 200u     /* of one answer about the tree: a packet is bounded */
 
@@ -161,7 +162,7 @@ static void on_status(const struct ask *q)
 	struct node *n = q->n;
 	Troupe__Status s = TROUPE__STATUS__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	char *alarms[2];
+	char *alarms[4];
 	s.alarms = alarms;
 	s.node = n->id;
 	s.version = (char *)TROUPE_VERSION;
@@ -180,6 +181,8 @@ static void on_status(const struct ask *q)
 	}
 	if (s.failed)
 		alarms[s.n_alarms++] = arena_printf(q->arena, "%u actors are out of service: troupe tree", s.failed);
+	if (n->record && record_alarm(n->record))
+		alarms[s.n_alarms++] = (char *)record_alarm(n->record);
 	s.state = (char *)(tree_is_stopping(n->tree) ? "stopping" : n->up ? "running" : "starting");
 	s.features = (char *)"pidfd subreaper";
 	s.containment = (char *)"subreaper";
@@ -204,6 +207,23 @@ static void on_tail(const struct ask *q)
 	}
 	env.body_case = TROUPE__ENVELOPE__BODY_TAIL;
 	env.tail = &t;
+	reply(q, &env);
+}
+
+static void on_crashes(const struct ask *q)
+{
+	Troupe__Crashes out = TROUPE__CRASHES__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	struct error e = { 0 };
+	int r = q->n->record ? record_crashes(q->n->record, q->env->crash_ask, q->arena, &out) : ERROR_STORE;
+	if (r) {
+		error_set(&e, r > 0 ? (enum error_code)r : ERROR_INTERNAL, r == ERROR_NOT_FOUND ? "there is no such crash report" : "crash reports cannot be read");
+		error_cure(&e, "troupe crashes lists them");
+		refuse(q, &e);
+		return;
+	}
+	env.body_case = TROUPE__ENVELOPE__BODY_CRASHES;
+	env.crashes = &out;
 	reply(q, &env);
 }
 
@@ -274,6 +294,13 @@ void ask_order_answer(struct node *n, const struct action *a)
 	Troupe__ChildAnswer out = TROUPE__CHILD_ANSWER__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	struct process *p = a->child && !a->child->sup ? process_of(n, a->child) : NULL;
+	struct error e = { 0 };
+	if (evidence_order(n, w, a->text, &e)) {
+		w->used = false;
+		ask_fail(n, w->watcher, w->control_ref, w->id, &e);
+		arena_unref(arena);
+		return;
+	}
 	char *spec = w->order == ORDER_SPEC && a->child ? spec_text(a->child, arena) : NULL;
 	w->used = false;
 	out.text = (char *)a->text;
@@ -298,6 +325,7 @@ void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask)
 	static const struct { int body; void (*on)(const struct ask *); } table[] = {
 		{ TROUPE__ENVELOPE__BODY_WHEREIS, on_whereis }, { TROUPE__ENVELOPE__BODY_TREE_ASK, on_tree },     { TROUPE__ENVELOPE__BODY_STATUS_ASK, on_status },
 		{ TROUPE__ENVELOPE__BODY_TAIL_ASK, on_tail },   { TROUPE__ENVELOPE__BODY_CHILD_ORDER, on_order }, { TROUPE__ENVELOPE__BODY_RELOAD, on_reload },
+		{ TROUPE__ENVELOPE__BODY_CRASH_ASK, on_crashes },
 	};
 	struct ask q = { front->node, front, ref, ask, { 0 }, arena_new(4u << 20) };
 	struct error e = { 0 };

@@ -19,7 +19,7 @@ struct process {
 	struct node *node;
 	struct child *child;        /* NULL: its record is gone (only of a dead one) */
 	uint64_t incarnation;
-	pid_t pid;                  /* 0: dead */
+	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
 	struct loop_source pidfd, life_source, output;
 	struct lifeline life;
 	const struct status_cell *cell;
@@ -70,6 +70,8 @@ struct queued { struct event event; char detail[256], name[CHILD_NAME_MAX + 1]; 
 struct order_wait { uint64_t ref, watcher, control_ref; uint8_t id[16]; enum order order; char name[CHILD_NAME_MAX + 1]; bool used; };
 
 struct outbox;
+struct journal;
+struct record;
 struct old_config { struct config *config; struct old_config *next; };
 
 struct node {
@@ -88,6 +90,9 @@ struct node {
 	struct order_wait orders[TREE_ORDERS_MAX];
 	uint64_t next_ref;
 	struct outbox *outbox;
+	struct journal *journal;      /* NULL: it cannot be written */
+	struct record *record;
+	bool journal_failed;
 	struct reload_answer *reload; /* being filled by CHANGE actions */
 	char id[33];
 	uint64_t started_at_ms, ping_at_ms, sweep_at_ms;
@@ -148,6 +153,16 @@ void outbox_event(struct node *n, const Troupe__Event *ev);
 void outbox_say(struct node *n, const char *level, const char *type, const char *actor, const char *subject, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 void outbox_up(struct node *n, struct process *topic);
 void outbox_stored(struct node *n, uint64_t ref);
+
+/* evidence.c */
+void evidence_open(struct node *n);                                           /* before the tree is booted: what an earlier life left */
+void evidence_hold(struct node *n, struct config *c);                         /* what operators stopped is not started */
+void evidence_boot(struct node *n, uint64_t seed, uint64_t incarnation);
+void evidence_decided(struct node *n, const struct event *e, const struct actions *todo); /* before they are carried out */
+void evidence_crash(struct node *n, const struct action *a);                  /* of a FACT_DOWN or FACT_START_FAILED */
+int evidence_order(struct node *n, const struct order_wait *w, const char *answer, struct error *e); /* durable when it returns 0 */
+uint64_t evidence_tick(struct node *n, uint64_t now_ms);
+void evidence_close(struct node *n, bool clean);
 
 /* reload.c */
 struct reload_request { bool dry, restart_changed; uint64_t watcher, control_ref; uint8_t id[16]; bool by_signal; const char *subject; };

@@ -71,6 +71,7 @@ static void act_fact(struct node *n, const struct action *a)
 		log_at(a->error ? LOG_WARN : LOG_INFO, fact_name(a->fact), LOG_S("child", a->child->name), LOG_U("incarnation", a->incarnation),
 		       LOG_S("reason", reason_name(a->reason)), LOG_I("number", a->number), LOG_S("decision", decision_name(a->decision)), LOG_U("delay_ms", a->delay_ms));
 		say_down(n, a);
+		evidence_crash(n, a);
 		return;
 	}
 	log_at(a->fact == FACT_PENDING || a->fact == FACT_STUCK || a->fact == FACT_FAILED ? LOG_WARN : LOG_INFO, fact_name(a->fact), LOG_S("child", a->child->name),
@@ -174,6 +175,7 @@ static void step_one(struct node *n, const struct event *e)
 {
 	struct actions todo;
 	tree_step(n->tree, e, &todo);
+	evidence_decided(n, e, &todo);
 	for (size_t i = 0; i < todo.n; i++)
 		act(n, &todo.items[i]);
 }

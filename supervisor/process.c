@@ -179,6 +179,7 @@ static void on_death(struct loop_source *s, uint32_t events)
 		return;
 	control_drain(p); /* its last words came before its end */
 	fault_point("down.before_sweep");
+	p->died_pid = p->pid;
 	p->pid = 0;
 	p->pending = family_sweep(pid_is_known, n, &p->pending_pid) > 0;
 	fault_point("down.after_sweep");

@@ -199,7 +199,9 @@ void reload(struct node *n, const struct reload_request *r)
 	struct config *fresh = NULL;
 	struct tree *wanted = NULL;
 	struct reload_answer a = { 0 };
-	if (read_config(n, &fresh, &e) == 0 && config_tree(fresh, &(struct tree_config){ 1, 1, 1 }, stderr, &wanted) != 0)
+	if (read_config(n, &fresh, &e) == 0)
+		evidence_hold(n, fresh);
+	if (!e.code && config_tree(fresh, &(struct tree_config){ 1, 1, 1 }, stderr, &wanted) != 0)
 		error_set(&e, ERROR_CONFIG, "%s does not make a tree", n->config->path);
 	if (e.code) {
 		log_error("reload refused: everything stays as it is", LOG_S("why", e.text));

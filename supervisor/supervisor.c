@@ -33,13 +33,15 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 		watch_children(n, now_ms);
 		n->ping_at_ms = now_ms + LOOK_EVERY_MS;
 	}
-	uint64_t due = tree_next_due(n->tree);
+	uint64_t write_at_ms = evidence_tick(n, now_ms), due = tree_next_due(n->tree);
 	if (now_ms >= due) {
 		struct event e = { .kind = EVENT_TIME, .now_ms = now_ms };
 		step(n, &e);
 		due = tree_next_due(n->tree);
 	}
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
+	if (write_at_ms < at_ms)
+		at_ms = write_at_ms;
 	return due < at_ms ? due : at_ms;
 }
 
@@ -159,8 +161,10 @@ static int open_node(struct node *n)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	rng_system(&seed, sizeof seed);
+	evidence_open(n);
 	if (loop_signals(n->loop, &set, on_signal, n) != 0 || config_tree(n->config, &(struct tree_config){ seed, incarnation, 1 }, stderr, &n->tree) != 0)
 		return 71;
+	evidence_boot(n, seed, incarnation);
 	return 0;
 }
 
@@ -173,6 +177,7 @@ static void close_node(struct node *n)
 		n->queued = q->next;
 		free(q);
 	}
+	evidence_close(n, false);
 	monitors_free(n);
 	outbox_free(n->outbox);
 	tree_free(n->tree);
@@ -213,6 +218,7 @@ int supervisor_run(struct config *c, const struct supervisor_options *o)
 		code = loop_run(n->loop, tick, n);
 		if (o->pid_file)
 			unlink(o->pid_file);
+		evidence_close(n, n->stopping && code == 0);
 		log_info("node has stopped", LOG_I("status", code));
 	}
 	close_node(n);

@@ -1,0 +1,210 @@
+/* What is written down of the tree's life: each decision in the journal before it is carried out, a report of each death that nobody ordered, operators' orders. */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/parse.h"
+#include "supervisor/journal.h"
+#include "supervisor/node.h"
+#include "supervisor/record.h"
+
+#define STDERR_KEEP 4096u
+
+/* --- opening --- */
+
+static struct config_node *node_named(struct config_node *n, const char *name)
+{
+	for (struct config_node *k = n; k; k = k->next) {
+		if (strcmp(k->name, name) == 0)
+			return k;
+		struct config_node *found = k->first ? node_named(k->first, name) : NULL; /* as deep as the grammar allows */
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+static void hold(void *ctx, const char *name)
+{
+	struct config *c = ctx;
+	struct config_node *k = node_named(c->root, name);
+	if (k)
+		k->spec.hold = true;
+}
+
+void evidence_hold(struct node *n, struct config *c)
+{
+	if (n->record)
+		record_orders(n->record, hold, c);
+}
+
+void evidence_open(struct node *n)
+{
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/supervisor", n->config->state_dir);
+	n->record = record_open(path, clock_mono_ms());
+	if (!n->record)
+		return;
+	if (record_alarm(n->record))
+		log_error("records", LOG_S("why", record_alarm(n->record)));
+	evidence_hold(n, n->config);
+}
+
+void evidence_boot(struct node *n, uint64_t seed, uint64_t incarnation)
+{
+	uint64_t mono = clock_mono_ms(), wall = clock_wall_ms();
+	unsigned restored = journal_restore(n->config->state_dir, n->tree, mono, wall);
+	if (restored)
+		log_info("the last trouped did not stop in order: its restarts count on", LOG_U("times", restored));
+	int r = journal_open(n->config->state_dir, &n->journal);
+	if (r) {
+		log_error("the journal cannot be written", LOG_S("why", strerror(-r)));
+		return;
+	}
+	journal_add(n->journal, "boot %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, wall, mono, seed, incarnation);
+	struct window_cursor cursor = { 0 };
+	for (struct window_entry w; tree_windows_save(n->tree, &cursor, &w);)
+		journal_window(n->journal, &w);
+}
+
+/* --- decisions --- */
+
+static void flush(struct node *n)
+{
+	int r = n->journal ? journal_flush(n->journal, n->tree) : 0;
+	if (r && !n->journal_failed)
+		log_error("the journal cannot be written: decisions are kept in memory only", LOG_S("why", strerror(-r)));
+	if (!r && n->journal_failed)
+		log_info("the journal can be written again");
+	n->journal_failed = r != 0;
+}
+
+/* What this moment has added to the windows of one record. */
+static void note_windows(struct node *n, const struct child *c, uint64_t now_ms)
+{
+	struct window_cursor cursor = { .child = c, .begun = true };
+	struct window_entry w;
+	while (cursor.child == c && tree_windows_save(n->tree, &cursor, &w) && cursor.child == c)
+		if (w.at_ms == now_ms)
+			journal_window(n->journal, &w);
+}
+
+void evidence_decided(struct node *n, const struct event *e, const struct actions *todo)
+{
+	bool spawns = false;
+	if (!n->journal)
+		return;
+	for (size_t i = 0; i < todo->n; i++) {
+		const struct action *a = &todo->items[i];
+		spawns |= a->kind == ACTION_SPAWN;
+		if (a->kind != ACTION_FACT)
+			continue;
+		if (a->fact == FACT_DOWN || a->fact == FACT_START_FAILED) {
+			journal_add(n->journal, "end %" PRIu64 " %" PRIu64 " %s %d %s %s", e->now_ms, a->incarnation, reason_name(a->reason), a->number,
+			            decision_name(a->decision), a->child->name);
+			note_windows(n, a->child, e->now_ms);
+			if (a->child->above)
+				note_windows(n, a->child->above, e->now_ms);
+		} else if (a->fact == FACT_FAILED || a->fact == FACT_GAVE_UP) {
+			journal_add(n->journal, "forget %s", a->child->name);
+		}
+	}
+	if (spawns)
+		flush(n);
+}
+
+/* --- reports --- */
+
+static const char *const phases[] = { "start", "idle", "turn", "commit", "stopping" };
+
+static void add_cell(Troupe__Crash *c, const struct status_cell *cell, char *backtrace, size_t size)
+{
+	static const uint8_t none[16];
+	size_t at = 0;
+	if (memcmp(cell->message, none, sizeof none) != 0)
+		c->last_message = (ProtobufCBinaryData){ sizeof cell->message, (uint8_t *)cell->message };
+	c->tokens = (uint64_t *)cell->tokens;
+	c->n_tokens = cell->n_tokens;
+	c->phase = (char *)(cell->phase < ELEMENTS(phases) ? phases[cell->phase] : "");
+	for (uint32_t i = 0; i < cell->n_frames && at + 20 < size; i++)
+		at += (size_t)snprintf(backtrace + at, size - at, "%s0x%" PRIx64, i ? " " : "", cell->frames[i] - (cell->frames[i] > cell->load_base ? cell->load_base : 0));
+	if (at)
+		c->backtrace = backtrace;
+}
+
+void evidence_crash(struct node *n, const struct action *a)
+{
+	Troupe__Crash c = TROUPE__CRASH__INIT;
+	Troupe__Usage u = TROUPE__USAGE__INIT;
+	struct status_cell cell = { 0 };
+	char backtrace[STATUS_FRAMES * 20 + 1] = "", decision[96];
+	if (!n->record || !a->error)
+		return;
+	const struct process *p = process_numbered(n, a->incarnation);
+	c.address = (char *)a->child->name;
+	c.incarnation = a->incarnation;
+	c.at_ms = clock_wall_ms();
+	c.reason = (Troupe__Reason)a->reason;
+	c.detail = (char *)(a->detail ? a->detail : "");
+	snprintf(decision, sizeof decision, a->delay_ms ? "%s in %llu ms" : "%s", decision_name(a->decision), (unsigned long long)a->delay_ms);
+	c.decision = decision;
+	if (a->reason == REASON_SIGNAL || a->reason == REASON_CORE || a->reason == REASON_KILLED)
+		c.signal = a->number;
+	else
+		c.exit_code = a->number;
+	if (p) {
+		c.pid = (uint32_t)p->died_pid;
+		c.uptime_ms = c.at_ms > p->started_wall_ms ? c.at_ms - p->started_wall_ms : 0;
+		c.proof = p->pending ? TROUPE__PROOF__PROOF_PENDING : TROUPE__PROOF__PROOF_EMPTY;
+		size_t len = p->tail_len < STDERR_KEEP ? p->tail_len : STDERR_KEEP;
+		c.stderr_tail = (ProtobufCBinaryData){ len, (uint8_t *)p->tail + (p->tail_len - len) };
+		c.stderr_dropped = p->tail_dropped + (p->tail_len - len);
+		u.user_us = (uint64_t)p->usage.ru_utime.tv_sec * 1000000 + (uint64_t)p->usage.ru_utime.tv_usec;
+		u.system_us = (uint64_t)p->usage.ru_stime.tv_sec * 1000000 + (uint64_t)p->usage.ru_stime.tv_usec;
+		u.max_rss_kib = (uint64_t)p->usage.ru_maxrss;
+		u.minor_faults = (uint64_t)p->usage.ru_minflt;
+		u.major_faults = (uint64_t)p->usage.ru_majflt;
+		c.usage = &u;
+		if (p->cell) {
+			status_read(p->cell, &cell);
+			add_cell(&c, &cell, backtrace, sizeof backtrace);
+		}
+	}
+	record_crash(n->record, &c);
+}
+
+/* --- orders --- */
+
+int evidence_order(struct node *n, const struct order_wait *w, const char *answer, struct error *e)
+{
+	bool done = strcmp(answer, "ok") == 0 || strcmp(answer, "none") == 0;
+	if (w->order == ORDER_SPEC || w->order == ORDER_COUNT)
+		return 0;
+	if (n->journal) {
+		journal_add(n->journal, "order %" PRIu64 " %s %s %s", loop_now_ms(n->loop), order_name(w->order), answer, w->name);
+		if (done && w->order != ORDER_KILL)
+			journal_add(n->journal, "forget %s", w->name);
+	}
+	if (!done || w->order == ORDER_KILL || !n->record)
+		return 0;
+	return record_order(n->record, w->name, w->order == ORDER_STOP, e);
+}
+
+/* --- the rest --- */
+
+uint64_t evidence_tick(struct node *n, uint64_t now_ms)
+{
+	flush(n);
+	return n->record ? record_tick(n->record, now_ms) : TIME_NEVER;
+}
+
+void evidence_close(struct node *n, bool clean)
+{
+	if (n->journal && clean)
+		journal_add(n->journal, "clean");
+	n->journal = journal_close(n->journal);
+	n->record = record_close(n->record, clock_mono_ms());
+}

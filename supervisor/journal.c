@@ -1,0 +1,224 @@
+#include "supervisor/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "common/base/crc32c.h"
+#include "common/base/file.h"
+
+#define RECORD_MAX 512u
+#define BOOT_SLACK_MS 5000u /* two readings of the same boot differ by as much when the wall clock is slewed */
+
+struct journal {
+	char path[PATH_MAX];
+	int fd;
+	char *data;
+	size_t len, room, written;
+};
+
+static const char *const kinds[] = { [WINDOW_OWN] = "own", [WINDOW_SUPERVISOR] = "supervisor", [WINDOW_ENDS] = "ends" };
+
+static int open_file(struct journal *j)
+{
+	struct stat st;
+	j->fd = open(j->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (j->fd < 0)
+		return -errno;
+	j->written = fstat(j->fd, &st) == 0 ? (size_t)st.st_size : 0;
+	return 0;
+}
+
+int journal_open(const char *dir, struct journal **ret)
+{
+	struct journal *j = calloc(1, sizeof *j);
+	if (!j)
+		return -ENOMEM;
+	snprintf(j->path, sizeof j->path, "%s/journal", dir);
+	int r = open_file(j);
+	if (r) {
+		free(j);
+		return r;
+	}
+	*ret = j;
+	return 0;
+}
+
+void journal_add(struct journal *j, const char *fmt, ...)
+{
+	char text[RECORD_MAX];
+	va_list ap;
+	va_start(ap, fmt);
+	int n = vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+	if (j->len + len + 16 > j->room) {
+		size_t room = j->room ? 2 * j->room : 4096;
+		char *data = room <= JOURNAL_MAX ? realloc(j->data, room) : NULL;
+		if (!data)
+			return; /* a bounded loss: the journal is evidence, not state */
+		j->data = data;
+		j->room = room;
+	}
+	j->len += (size_t)sprintf(j->data + j->len, "%08" PRIx32 " ", crc32c(0, text, len));
+	memcpy(j->data + j->len, text, len);
+	j->len += len;
+	j->data[j->len++] = '\n';
+}
+
+void journal_window(struct journal *j, const struct window_entry *w)
+{
+	journal_add(j, "window %" PRIu64 " %s %" PRIu32 " %s", w->at_ms, kinds[w->kind], w->step, w->name);
+}
+
+static void add_windows(struct journal *j, const struct tree *t)
+{
+	struct window_cursor cursor = { 0 };
+	struct window_entry w;
+	while (tree_windows_save(t, &cursor, &w))
+		journal_window(j, &w);
+}
+
+/* The file is full: it becomes journal.1, and what is still needed of it begins the new one. */
+static int rotate(struct journal *j, const struct tree *windows)
+{
+	char old[PATH_MAX + 8];
+	snprintf(old, sizeof old, "%s.1", j->path);
+	if (rename(j->path, old) != 0)
+		return -errno;
+	close(j->fd);
+	int r = open_file(j);
+	if (!r && windows)
+		add_windows(j, windows);
+	return r;
+}
+
+int journal_flush(struct journal *j, const struct tree *windows)
+{
+	int r = 0;
+	if (!j->len)
+		return 0;
+	if (j->fd < 0)
+		r = open_file(j);
+	else if (j->written + j->len > JOURNAL_MAX)
+		r = rotate(j, windows);
+	if (!r) {
+		ssize_t n = write(j->fd, j->data, j->len);
+		r = n < 0 ? -errno : (size_t)n < j->len ? -ENOSPC : 0;
+		if (n > 0)
+			j->written += (size_t)n;
+	}
+	j->len = 0;
+	return r;
+}
+
+struct journal *journal_close(struct journal *j)
+{
+	if (!j)
+		return NULL;
+	journal_flush(j, NULL);
+	if (j->fd >= 0)
+		close(j->fd);
+	free(j->data);
+	free(j);
+	return NULL;
+}
+
+int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line)
+{
+	char *text = NULL;
+	size_t len = 0;
+	unsigned line = 0;
+	int r = file_read_all(path, 2 * (size_t)JOURNAL_MAX, &text, &len);
+	if (r)
+		return r;
+	for (char *at = text, *end; at < text + len; at = end + 1) {
+		line++;
+		end = memchr(at, '\n', (size_t)(text + len - at));
+		uint32_t crc;
+		if (!end || end - at < 10 || at[8] != ' ' || sscanf(at, "%8" SCNx32, &crc) != 1 || crc != crc32c(0, at + 9, (size_t)(end - at - 9))) {
+			r = ERROR_CORRUPT;
+			break;
+		}
+		*end = 0;
+		if (!fn(ctx, at + 9))
+			break;
+	}
+	free(text);
+	if (ret_line)
+		*ret_line = line;
+	return r;
+}
+
+/* --- after an unclean death --- */
+
+struct found { char name[CHILD_NAME_MAX + 1]; enum window_kind kind; uint32_t step; uint64_t at_ms; };
+struct restoring { struct tree *tree; struct found *all; size_t n, room; uint64_t boot_at_ms; bool unclean; };
+
+static bool restore_one(void *ctx, const char *record)
+{
+	struct restoring *r = ctx;
+	char word[16];
+	uint64_t wall, mono, at_ms;
+	uint32_t step;
+	int name = 0;
+	if (sscanf(record, "boot %" SCNu64 " %" SCNu64, &wall, &mono) == 2) {
+		if (wall - mono > r->boot_at_ms + BOOT_SLACK_MS || wall - mono + BOOT_SLACK_MS < r->boot_at_ms)
+			r->n = 0; /* before the machine was started: its times mean nothing now */
+		r->unclean = true;
+	} else if (strcmp(record, "clean") == 0) {
+		r->n = 0;
+		r->unclean = false;
+	} else if (strncmp(record, "forget ", 7) == 0) {
+		size_t kept = 0;
+		for (size_t i = 0; i < r->n; i++)
+			if (strcmp(r->all[i].name, record + 7) != 0)
+				r->all[kept++] = r->all[i];
+		r->n = kept;
+	} else if (sscanf(record, "window %" SCNu64 " %15s %" SCNu32 " %n", &at_ms, word, &step, &name) == 3 && name) {
+		if (r->n == r->room) {
+			size_t room = r->room ? 2 * r->room : 64;
+			struct found *all = reallocarray(r->all, room, sizeof *all);
+			if (!all)
+				return true;
+			r->all = all;
+			r->room = room;
+		}
+		struct found *f = &r->all[r->n];
+		*f = (struct found){ .step = step, .at_ms = at_ms };
+		snprintf(f->name, sizeof f->name, "%s", record + name);
+		for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			if (strcmp(word, kinds[k]) == 0) {
+				f->kind = (enum window_kind)k;
+				r->n++;
+				break;
+			}
+	}
+	return true;
+}
+
+unsigned journal_restore(const char *dir, struct tree *t, uint64_t now_mono_ms, uint64_t now_wall_ms)
+{
+	struct restoring r = { .tree = t, .boot_at_ms = now_wall_ms - now_mono_ms };
+	char path[PATH_MAX];
+	snprintf(path, sizeof path, "%s/journal", dir);
+	journal_each(path, restore_one, &r, NULL); /* a torn tail is what a kill leaves */
+	unsigned n = 0;
+	for (size_t i = 0; i < r.n && r.unclean; i++) {
+		if (r.all[i].at_ms > now_mono_ms)
+			continue;
+		struct window_entry e = { r.all[i].name, r.all[i].kind, r.all[i].at_ms, r.all[i].step };
+		tree_windows_load(t, &e);
+		n++;
+	}
+	free(r.all);
+	return n;
+}

@@ -1,0 +1,34 @@
+#pragma once
+/* The decision journal, <state_dir>/journal: what the tree was told, and the times of its windows, so that a supervisor that was killed does not forget how often its children
+ * have died, and a decision can be looked at afterwards.
+ *
+ * Records of text, one a line: a CRC-32C in hexadecimal, a space, the record. They are gathered in memory and go out with one write(2) a turn of the loop,
+ * before anything is forked; no fsync: decisions must survive trouped, not the machine. At 4 MiB the file becomes journal.1 and a new one begins.
+ * A torn or damaged line ends the reading of a file: what is before it counts. All times are milliseconds since the boot of the machine (CLOCK_MONOTONIC).
+ *
+ *   boot WALL_MS MONO_MS SEED FIRST_INCARNATION          a supervisor begins
+ *   end MONO_MS INCARNATION REASON NUMBER DECISION NAME  an incarnation has ended, and what follows
+ *   window MONO_MS KIND STEP NAME                        one time more in a window of NAME
+ *   forget NAME                                          its windows are empty: it gave up, or an operator started or stopped it
+ *   order MONO_MS ORDER ANSWER NAME                      an operator's order
+ *   clean                                                the node stopped as ordered: all windows are empty */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "supervisor/tree.h"
+
+#define JOURNAL_MAX (4u * 1024 * 1024)
+
+struct journal;
+
+/* 0 or -errno. Never blocks for long; without memory -ENOMEM. */
+int journal_open(const char *dir, struct journal **ret);
+struct journal *journal_close(struct journal *j);        /* flushes; returns NULL; NULL accepted */
+void journal_add(struct journal *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void journal_window(struct journal *j, const struct window_entry *w);
+/* One write(2) for all that was added. -errno: they are lost, the journal goes on. windows: read when a new file begins; NULL: none. */
+int journal_flush(struct journal *j, const struct tree *windows);
+/* The windows of an unclean death into t, which has not been booted: times of another boot of the machine do not count. Returns how many. */
+unsigned journal_restore(const char *dir, struct tree *t, uint64_t now_mono_ms, uint64_t now_wall_ms);
+/* Every whole record of a file; fn returns false to stop. 0, ERROR_CORRUPT (a torn or damaged line: *ret_line says which), -errno. */
+int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line);
