@@ -260,7 +260,7 @@ static void on_order(const struct ask *q)
 	}
 	*w = (struct order_wait){ .ref = ++n->next_ref, .watcher = q->front->incarnation, .control_ref = q->ref, .used = true, .order = orders[o->op] };
 	memcpy(w->id, q->id, sizeof w->id);
-	snprintf(w->name, sizeof w->name, "%s", o->address);
+	snprintf(w->name, sizeof w->name, "%s", !*o->address && w->order == ORDER_COUNT ? tree_root(n->tree)->name : o->address);
 	if (w->order != ORDER_SPEC && w->order != ORDER_COUNT) {
 		log_info("order", LOG_S("order", order_name(w->order)), LOG_S("child", o->address), LOG_S("by", q->env->subject));
 		outbox_say(n, "info", "actor.ordered", o->address, q->env->subject, "%s%s", order_name(w->order), o->force ? ", by force" : "");

@@ -10,6 +10,8 @@
 #include "common/io/loop.h"
 #include "common/io/status.h"
 #include "supervisor/config.h"
+#include "supervisor/notify.h"
+#include "supervisor/stderr_log.h"
 #include "supervisor/tree.h"
 
 struct node;
@@ -98,6 +100,8 @@ struct node {
 	uint64_t started_at_ms, ping_at_ms, sweep_at_ms;
 	int ready_fd, state_lock, run_lock;
 	const char *pid_file;
+	struct notify notify;
+	struct stderr_log log;
 	bool up, stopping;
 };
 

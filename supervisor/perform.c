@@ -101,6 +101,7 @@ static void on_up(struct node *n)
 		close(n->ready_fd);
 		n->ready_fd = -1;
 	}
+	notify_send(&n->notify, "READY=1\nSTATUS=running\nMAINPID=%d", (int)getpid());
 	log_info("node is up", LOG_S("run_dir", n->config->run_dir), LOG_U("pid", getpid()));
 	outbox_say(n, "info", "node.up", NULL, NULL, "trouped %s, pid %d", TROUPE_VERSION, (int)getpid());
 }

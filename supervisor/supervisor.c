@@ -58,6 +58,7 @@ static void shut_down(struct node *n, bool fast)
 	if (!n->stopping)
 		outbox_say(n, "info", "node.stopping", NULL, NULL, "%s", e.fast ? "at once" : "in order");
 	n->stopping = true;
+	notify_send(&n->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (unsigned long long)(n->config->stop_timeout_ms + 5000) * 1000);
 	step(n, &e);
 }
 
@@ -74,7 +75,12 @@ static void on_signal(void *ctx, const struct signalfd_siginfo *si)
 		shut_down(n, true);
 		break;
 	case SIGHUP:
+		notify_send(&n->notify, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_mono_us());
 		reload(n, &again);
+		notify_send(&n->notify, "READY=1");
+		break;
+	case SIGUSR1:
+		stderr_log_reopen(&n->log);
 		break;
 	case SIGUSR2:
 		dump(n);
@@ -183,6 +189,7 @@ static void close_node(struct node *n)
 	tree_free(n->tree);
 	if (n->loop)
 		loop_close(n->loop);
+	notify_close(&n->notify);
 	reload_forget(n, true);
 	config_free(n->config);
 	if (n->state_lock >= 0)
@@ -209,6 +216,8 @@ int supervisor_run(struct config *c, const struct supervisor_options *o)
 	n->ready_fd = o->ready_fd;
 	n->pid_file = o->pid_file;
 	n->state_lock = n->run_lock = -1;
+	stderr_log_find(&n->log);
+	notify_open(&n->notify);
 	n->sweep_at_ms = TIME_NEVER;
 	n->started_at_ms = clock_mono_ms();
 	int code = open_node(n);

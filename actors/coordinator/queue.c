@@ -311,7 +311,7 @@ int queue_unknown(struct turn *t, struct coordinator *c, const char *name, uint3
 			names[n++] = c->queues[i]->name;
 	const char *near = names ? suggest(name, names, n) : NULL;
 	if (near)
-		error_cure(&e, "did you mean \"%s\"?", near);
+		error_cure(&e, "did you mean %s?", near);
 	else
 		error_cure(&e, "troupe queue list shows all; troupe queue add creates one");
 	e.index = index;

@@ -17,10 +17,20 @@ static bool has_front(const char *dir)
 	return snprintf(path, sizeof path, "%s/front", dir) < (int)sizeof path && stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
+/* Of trouped --dev. Anybody may make a directory in /tmp: it must be ours. */
+static bool dev_run_dir(char *out, size_t size)
+{
+	const char *tmp = getenv("TMPDIR");
+	char dir[RUN_DIR_MAX + 1];
+	struct stat st;
+	return snprintf(dir, sizeof dir, "%s/troupe-dev.%u", tmp && *tmp == '/' ? tmp : "/tmp", (unsigned)geteuid()) < (int)sizeof dir &&
+	       snprintf(out, size, "%s/run", dir) < (int)size && lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && has_front(out);
+}
+
 int client_run_dir(const char *given, char *ret, size_t size, struct error *e)
 {
 	const char *env = getenv("TROUPE_RUN_DIR"), *xdg = getenv("XDG_RUNTIME_DIR");
-	char own[RUN_DIR_MAX + 1] = "";
+	char own[RUN_DIR_MAX + 1] = "", dev[RUN_DIR_MAX + 1];
 	if (xdg && *xdg && snprintf(own, sizeof own, "%s/troupe", xdg) >= (int)sizeof own)
 		own[0] = '\0';
 
@@ -31,6 +41,8 @@ int client_run_dir(const char *given, char *ret, size_t size, struct error *e)
 		dir = env;
 	else if (!has_front(SYSTEM_RUN_DIR) && own[0] && has_front(own))
 		dir = own;
+	else if (!has_front(SYSTEM_RUN_DIR) && dev_run_dir(dev, sizeof dev))
+		dir = dev;
 	if (strlen(dir) > RUN_DIR_MAX || strlen(dir) >= size)
 		return error_set(e, ERROR_TOO_LARGE, "the run directory %.100s… is longer than %u bytes", dir, RUN_DIR_MAX);
 	strcpy(ret, dir);
