@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/io/channel_internal.h"
@@ -67,8 +68,12 @@ int channel_listen(struct channel_hub *h, const char *url, mode_t mode, struct e
 	int rv = nng_stream_listener_alloc(&l->nng, url);
 	if (rv == 0 && l->framed_as_ipc && mode)
 		rv = nng_stream_listener_set_int(l->nng, NNG_OPT_IPC_PERMISSIONS, (int)mode);
+	/* nng changes the mode only after the socket is there: without this everybody could connect for a moment. */
+	mode_t before = mode ? umask(0777 & ~mode) : 0;
 	if (rv == 0)
 		rv = nng_stream_listener_listen(l->nng);
+	if (mode)
+		umask(before);
 	if (rv) {
 		r = error_set_nng(e, rv, url);
 		listener_free(l);
