@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""sweep.py BUILD [NTH]: a process of the node dies at each named point, at its first, second, ... NTH pass; the node recovers and the queue keeps its promises.
+
+The points are those of common/base/fault.c. Each round runs a small mixed load (done, failing once, delayed, cancelled, exec and lines) on a fresh node, in which one point is armed for
+one death. Afterwards: the point was hit; every acknowledged task is final, in the state that it must have; none came from nowhere; none had two live
+attempts; results are of the attempt that the ledger names; the ledger fits itself."""
+import collections, os, re, sys, time
+from node import Node, Tap, until
+
+build = os.path.abspath(sys.argv[1])
+most = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+here = os.path.dirname(os.path.abspath(__file__))
+tap = Tap()
+
+ROLE = {"submit": "coordinator", "dispatch": "coordinator", "complete": "coordinator", "attach": "coordinator", "recover": "coordinator", "worker": "worker", "spawn": "trouped",
+        "down": "trouped", "order": "trouped"}
+QUEUES = 'queue "exec" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }\nqueue "lines" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }'
+POOLS = '  pool "exec" { size = 2  mode = exec  queues = {"exec"}  command = {"' + here + '/task", "%(dir)s"} }\n' + \
+        '  pool "lines" { size = 1  mode = lines  queues = {"lines"}  command = {"' + here + '/lines.py", "%(dir)s"} }'
+
+
+def names():
+    text = open(os.path.join(here, "../../common/base/fault.c")).read()
+    return re.findall(r'^\t"([a-z]+\.[a-z_]+)",$', text, re.M)
+
+
+def drive(node, spec, once):
+    """The load. trouped is started again when it is the one that dies."""
+    env = {"TROUPE_FAULT": spec, "TROUPE_FAULT_ONCE": once}
+
+    def alive():
+        if node.process.poll() is not None:
+            node.start(**env)
+
+    if not node.start(wait=False, **env):
+        pass
+    until(lambda: alive() or node.troupe("ping").returncode == 0, 20, "the node answers")
+
+    def resilient(fn):
+        def attempt():
+            alive()
+            try:
+                return fn() or True
+            except (RuntimeError, TimeoutError):
+                return None
+        return until(attempt, 40, spec)
+
+    done = resilient(lambda: node.submit("exec", [{"payload": "0.01"}] * 6, 3)) + resilient(lambda: node.submit("lines", [{"payload": "0.01"}] * 10, 3))
+    later = resilient(lambda: node.submit("lines", [{"payload": "0", "delay": "300ms"}] * 3, 3))
+    cancelled = resilient(lambda: node.submit("exec", [{"payload": "5"}], 3))
+    resilient(lambda: node.troupe("cancel", *cancelled, "--yes", "--timeout", "2s").returncode in (0, 1) or None)
+    resilient(lambda: node.troupe("actor", "stop", "worker:exec/2", "--yes", "--timeout", "2s").returncode == 0 or None)
+    resilient(lambda: node.troupe("actor", "start", "worker:exec/2", "--timeout", "2s").returncode in (0, 1) or None)
+    for prefix in ("worker:exec/1", "coordinator:"): # so that the points of recovery and of deaths are passed too
+        for pid in node.actors(prefix):
+            os.kill(pid, 9)
+    more = resilient(lambda: node.submit("exec", [{"payload": "0.02"}] * 4, 3))
+    everything = done + later + cancelled + more
+    end = time.monotonic() + 40
+    while True:
+        alive()
+        if node.wait_all(everything, 1) or time.monotonic() > end:
+            break
+    return done + later + more, cancelled
+
+
+def judge(node, done, cancelled):
+    """What is broken, as text; "" where all holds."""
+    rows = {row["id"]: row for row in node.rows("list", "--limit", "0")}
+    problems = ["lost " + i for i in done + cancelled if i not in rows]
+    problems += ["not done %s %s" % (i, rows[i]["state"]) for i in done if i in rows and rows[i]["state"] != "done"]
+    problems += ["not final %s %s" % (i, rows[i]["state"]) for i in cancelled if i in rows and rows[i]["state"] not in ("cancelled", "done")]
+    if len(rows) != len(done) + len(cancelled):
+        problems.append("%d tasks, %d submitted" % (len(rows), len(done) + len(cancelled)))
+    ended = collections.defaultdict(set)
+    for line in open(node.dir + "/attempts"):
+        what, task, token = line.split()
+        if what == "conflict":
+            problems.append("two live attempts of " + task)
+        if what == "end":
+            ended[task].add(token)
+    for i, line in zip(done, node.troupe("result", *done).stdout.split("\n")):
+        if line != "%s %s" % (i, rows[i]["token"]) or str(rows[i]["token"]) not in ended[i]:
+            problems.append("result of %s: %s, token %s" % (i, line, rows[i]["token"]))
+    check = node.troupe("check-store")
+    if check.returncode:
+        problems.append(check.stdout + check.stderr)
+    return "\n".join(problems)
+
+
+for name in names():
+    role = ROLE.get(name.split(".")[0], "coordinator")
+    for nth in range(1, most + 1):
+        node = Node(build, QUEUES, POOLS)
+        once = node.dir + "/once"
+        try:
+            done, cancelled = drive(node, "%s/%s:%d" % (role, name, nth), once)
+            problems = judge(node, done, cancelled)
+            if not os.path.exists(once):
+                problems = "the point was not hit\n" + problems
+            tap.point(not problems, "%s dies at pass %d of %s" % (role, nth, name), problems, node.tail())
+        except (TimeoutError, RuntimeError) as e:
+            tap.point(False, "%s dies at pass %d of %s" % (role, nth, name), e, node.tail())
+        finally:
+            node.remove()
+tap.end()
