@@ -119,11 +119,6 @@ static bool pid_is_known(pid_t pid, void *ctx)
 	return false;
 }
 
-void family_hint(struct node *n)
-{
-	if (n->sweep_at_ms == TIME_NEVER)
-		family_sweep(pid_is_known, n, NULL);
-}
 
 static struct process *next_pending(struct node *n)
 {
@@ -150,6 +145,16 @@ void family_look(struct node *n, uint64_t now_ms)
 		if (e.child)
 			step(n, &e);
 	}
+}
+
+void family_hint(struct node *n)
+{
+	if (n->sweep_at_ms == TIME_NEVER) {
+		family_sweep(pid_is_known, n, NULL);
+		return;
+	}
+	n->sweep_at_ms = 0; /* perhaps it was the last of those that are waited for */
+	family_look(n, loop_now_ms(n->loop));
 }
 
 /* --- death --- */
