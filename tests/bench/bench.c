@@ -136,6 +136,19 @@ void write_whole(int fd, const void *data, size_t len)
 	}
 }
 
+double process_cpu_s(pid_t pid)
+{
+	char path[64], line[512];
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "r");
+	MUST(f && fgets(line, sizeof(line), f));
+	fclose(f);
+	unsigned long user, system;
+	const char *behind_name = strrchr(line, ')');
+	MUST(behind_name && sscanf(behind_name, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2);
+	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
 /* --- a node --- */
 
 static void node_exec(const struct bench_node *n, const char *config, int ready_fd, int log_fd)

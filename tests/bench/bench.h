@@ -27,6 +27,7 @@ void bench_reap(pid_t pid);                        /* kills and waits */
 void *bench_shared(size_t size);                   /* memory that children share with us */
 /* A process apart that run is given one end of a stream socket in; *ret_fd is the other end. */
 pid_t bench_apart(void (*run)(int fd, void *ctx), void *ctx, int *ret_fd);
+double process_cpu_s(pid_t pid);                   /* that it has used */
 bool read_whole(int fd, void *data, size_t len);   /* false at the end of the stream */
 void write_whole(int fd, const void *data, size_t len);
 

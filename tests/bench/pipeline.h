@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "proto/envelope.pb-c.h"
+#include "tests/bench/bench.h"
 
 #define PAYLOAD 256
 
@@ -39,5 +40,6 @@ void coordinator_run(const struct transport *t, struct shared *s, const char *di
 void worker_run(const struct transport *t, const char *path);
 void client_run(const struct transport *t, struct shared *s, const char *path, unsigned index, unsigned outstanding);
 
-#define MUST(x) do { if (!(x)) bench_fail(__FILE__, __LINE__, #x); } while (0)
-_Noreturn void bench_fail(const char *file, int line, const char *what);
+struct pipeline_result { double rate, cpu_us, batch; };        /* tasks a second, coordinator's CPU a task, tasks a commit */
+/* n clients and n workers in processes of their own, for so long. */
+struct pipeline_result pipeline_run(const struct transport *t, unsigned n, unsigned outstanding, double seconds);
