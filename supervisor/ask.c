@@ -184,8 +184,8 @@ static void on_status(const struct ask *q)
 	if (n->record && record_alarm(n->record))
 		alarms[s.n_alarms++] = (char *)record_alarm(n->record);
 	s.state = (char *)(tree_is_stopping(n->tree) ? "stopping" : n->up ? "running" : "starting");
-	s.features = (char *)"pidfd subreaper";
-	s.containment = (char *)"subreaper";
+	s.features = (char *)(cgroup_used(&n->cgroup) ? "pidfd subreaper cgroup" : "pidfd subreaper");
+	s.containment = (char *)(cgroup_used(&n->cgroup) ? "cgroup" : "subreaper");
 	env.body_case = TROUPE__ENVELOPE__BODY_STATUS;
 	env.status = &s;
 	reply(q, &env);

@@ -14,6 +14,7 @@
 #include "common/base/parse.h"
 #include "common/wire/address.h"
 #include "supervisor/config_text.h"
+#include "supervisor/privilege.h"
 #include "supervisor/tree.h"
 
 #define DAY_MS (24ull * 3600 * 1000)
@@ -920,7 +921,7 @@ void config_dump(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < c->n_sources; i++)
 		fprintf(out, "%s = \"%s\"  # %s\n", c->sources[i].key, c->sources[i].value, c->sources[i].from);
-	fprintf(out, "# privileges: %s\n", geteuid() != 0 ? "run by an ordinary user" : c->uid == (uid_t)-1 ? "stays root" : c->has_users ? "root with SETUID SETGID KILL, children drop" : "drops to the user");
+	fprintf(out, "# privileges: %s\n", privilege_mode(c));
 	for (size_t i = 0; i < c->coordinator.n_queues; i++) {
 		const Troupe__QueuePolicy *p = c->coordinator.queues[i];
 		char timeout[32], base[32], cap[32];

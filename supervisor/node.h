@@ -9,6 +9,7 @@
 #include "common/io/lifeline.h"
 #include "common/io/loop.h"
 #include "common/io/status.h"
+#include "supervisor/cgroup.h"
 #include "supervisor/config.h"
 #include "supervisor/notify.h"
 #include "supervisor/stderr_log.h"
@@ -101,6 +102,7 @@ struct node {
 	int ready_fd, state_lock, run_lock;
 	const char *pid_file;
 	struct notify notify;
+	struct cgroup cgroup;
 	struct stderr_log log;
 	bool up, stopping;
 };

@@ -17,6 +17,7 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "supervisor/family.h"
+#include "supervisor/privilege.h"
 #include "supervisor/spawn.h"
 
 #define SWEEP_AGAIN_MS 20
@@ -120,6 +121,18 @@ static bool pid_is_known(pid_t pid, void *ctx)
 }
 
 
+/* Two proofs: nobody is in its group, and nobody who was re-parented to us is unknown. */
+static bool family_gone(struct process *p)
+{
+	struct node *n = p->node;
+	cgroup_kill(&n->cgroup, p->incarnation);
+	bool left = family_sweep(pid_is_known, n, &p->pending_pid) > 0;
+	if (left || !cgroup_empty(&n->cgroup, p->incarnation))
+		return false;
+	cgroup_remove(&n->cgroup, p->incarnation);
+	return true;
+}
+
 static struct process *next_pending(struct node *n)
 {
 	for (struct process *p = n->processes; p; p = p->next)
@@ -132,12 +145,11 @@ void family_look(struct node *n, uint64_t now_ms)
 {
 	if (now_ms < n->sweep_at_ms)
 		return;
-	if (family_sweep(pid_is_known, n, NULL) > 0) {
-		n->sweep_at_ms = now_ms + SWEEP_AGAIN_MS;
-		return;
-	}
-	n->sweep_at_ms = TIME_NEVER;
-	for (struct process *p; (p = next_pending(n));) {
+	bool some = family_sweep(pid_is_known, n, NULL) > 0;
+	for (struct process *p = n->processes; p; p = p->next)
+		some |= p->pending && !family_gone(p);
+	n->sweep_at_ms = some ? now_ms + SWEEP_AGAIN_MS : TIME_NEVER;
+	for (struct process *p; !some && (p = next_pending(n));) {
 		struct event e = { .kind = EVENT_PROVEN, .now_ms = now_ms, .child = p->child, .incarnation = p->incarnation };
 		p->pending = false;
 		obituary_prove(n, p);
@@ -186,7 +198,7 @@ static void on_death(struct loop_source *s, uint32_t events)
 	fault_point("down.before_sweep");
 	p->died_pid = p->pid;
 	p->pid = 0;
-	p->pending = family_sweep(pid_is_known, n, &p->pending_pid) > 0;
+	p->pending = !family_gone(p);
 	fault_point("down.after_sweep");
 	char path[PATH_MAX], detail[300];
 	process_socket(n, p->child, path, sizeof path);
@@ -258,12 +270,19 @@ bool process_spawn(struct node *n, struct child *c)
 	const struct config_node *what = c->user;
 	struct spawned s;
 	struct error why = { 0 };
-	struct spawn_where where = { .node = n->id, .name = c->name, .incarnation = c->incarnation, .directory = n->config->state_dir, .uid = (uid_t)-1 };
+	struct spawn_where where = { .node = n->id, .name = c->name, .incarnation = c->incarnation, .directory = n->config->state_dir };
 	fault_point("spawn.after_journal");
 	struct process *p = calloc(1, sizeof *p);
 	struct arena *a = p ? arena_new(64u << 10) : NULL;
-	int r = a ? spawn(&what->launch, &where, &s, &why) : -ENOMEM;
+	privilege_of(n->config, &what->launch, &where.uid, &where.gid, &where.group);
+	char *own = a ? state_dir(n, c->name, a) : NULL;
+	int r = !own ? -ENOMEM : what->launch.lifeline ? privilege_give_dir(n->config, &what->launch, own, &why) : 0;
+	_cleanup_(closep) int cgroup = r ? -1 : cgroup_make(&n->cgroup, c->incarnation);
+	where.cgroup = cgroup;
+	if (!r)
+		r = spawn(&what->launch, &where, &s, &why);
 	if (r) {
+		cgroup_remove(&n->cgroup, c->incarnation);
 		free(p);
 		arena_unref(a);
 		fail_start(n, c, r, &why);

@@ -64,9 +64,9 @@ struct plan {
 	char **env;
 	const char *directory;
 	uid_t uid;
-	gid_t gid;
+	gid_t gid, group;
 	bool drop;
-	int null_fd, output_fd, lifeline_fd, report_fd;
+	int cgroup_fd, null_fd, output_fd, lifeline_fd, report_fd;
 	pid_t parent;
 };
 
@@ -90,6 +90,11 @@ static _Noreturn void become(const struct plan *p)
 		give_up(p->report_fd, STEP_SIGNALS);
 	if (setsid() < 0)
 		give_up(p->report_fd, STEP_SESSION);
+	/* Without its group it lives all the same: being a subreaper is the other proof. */
+	if (p->cgroup_fd >= 0) {
+		ssize_t ignored = write(p->cgroup_fd, "0", 1);
+		(void)ignored;
+	}
 
 	/* All four sources are above 3 (see spawn), so no dup2 overwrites a later source. */
 	if (dup2(p->null_fd, 0) < 0 || dup2(p->output_fd, 1) < 0 || dup2(p->output_fd, 2) < 0)
@@ -116,7 +121,8 @@ static _Noreturn void become(const struct plan *p)
 		close(oom);
 	}
 	umask(027);
-	if (p->drop && (setgroups(1, &p->gid) != 0 || setgid(p->gid) != 0 || setuid(p->uid) != 0))
+	gid_t groups[2] = { p->gid, p->group };
+	if (p->drop && (setgroups(p->group == (gid_t)-1 ? 1 : 2, groups) != 0 || setgid(p->gid) != 0 || setuid(p->uid) != 0))
 		give_up(p->report_fd, STEP_USER);
 	if (p->drop && p->uid != 0 && setuid(0) == 0) {
 		errno = EPERM;
@@ -181,7 +187,7 @@ int spawn(const struct launch *l, const struct spawn_where *where, struct spawne
 
 	struct plan plan = { .l = l, .env = env, .directory = l->directory ? l->directory : where->directory, .null_fd = null_fd, .output_fd = output_write,
 		.lifeline_fd = life[1], .report_fd = report_write, .parent = getpid(),
-		.drop = l->user || where->uid != (uid_t)-1, .uid = l->user ? l->uid : where->uid, .gid = l->user ? l->gid : where->gid };
+		.drop = where->uid != (uid_t)-1, .uid = where->uid, .gid = where->gid, .group = where->group, .cgroup_fd = where->cgroup };
 	pid_t pid = fork();
 	if (pid == 0)
 		become(&plan);

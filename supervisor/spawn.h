@@ -18,6 +18,8 @@ struct spawn_where {
 	const char *directory;   /* working directory where the launch names none */
 	uid_t uid;               /* (uid_t)-1: stay */
 	gid_t gid;
+	gid_t group;             /* a further group; (gid_t)-1: none */
+	int cgroup;              /* descriptor of the cgroup.procs to enter; -1: none. Stays the caller's */
 };
 
 /* Everything is allocated before the fork; between fork and exec only async-signal-safe calls. The child gets: signals at default and unblocked, a session of

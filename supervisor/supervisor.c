@@ -19,6 +19,7 @@
 #include "common/base/rng.h"
 #include "supervisor/family.h"
 #include "supervisor/node.h"
+#include "supervisor/privilege.h"
 
 #define LOOK_EVERY_MS 10000u
 #define INCARNATION_BLOCK 1000000
@@ -122,10 +123,13 @@ static int prepare(struct node *n, uint64_t *ret_incarnation)
 	struct error e = { 0 };
 	char path[PATH_MAX];
 	pid_t owner = 0;
-	snprintf(path, sizeof path, "%s/a", n->config->run_dir);
-	if (file_mkdir_p(n->config->run_dir, 0750, &e) || file_mkdir_p(path, 0750, &e) || file_mkdir_p(n->config->state_dir, 0700, &e)) {
-		log_error("cannot create a directory", LOG_S("why", e.text));
-		return 73;
+	if (privilege_prepare(n->config, &e)) {
+		log_error("directories", LOG_S("why", e.text));
+		return e.code == ERROR_NOT_ALLOWED ? 77 : 73;
+	}
+	if (privilege_drop(n->config, &e)) {
+		log_error("privileges", LOG_S("why", e.text));
+		return 77;
 	}
 	snprintf(path, sizeof path, "%s/lock", n->config->state_dir);
 	int r = file_lock(path, &n->state_lock, &owner);
@@ -144,6 +148,7 @@ static int prepare(struct node *n, uint64_t *ret_incarnation)
 		log_error("state directory", LOG_S("why", e.text));
 		return 74;
 	}
+	cgroup_open(&n->cgroup, n->id);
 	for (unsigned round = 0; round < 100 && family_sweep_node(n->id) > 0; round++)
 		log_warn("killed what an earlier node left", LOG_U("round", round));
 	return 0;
@@ -190,6 +195,7 @@ static void close_node(struct node *n)
 	if (n->loop)
 		loop_close(n->loop);
 	notify_close(&n->notify);
+	cgroup_close(&n->cgroup);
 	reload_forget(n, true);
 	config_free(n->config);
 	if (n->state_lock >= 0)
