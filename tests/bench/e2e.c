@@ -1,6 +1,7 @@
 /* Durable no-op tasks a second, from submit to the news that they are done: 256 bytes of payload, clients and workers in processes of their own. Lines workers beside
  * the bare pipeline (pipeline.h) in turns; exec workers beside loops of posix_spawn and wait. A client submits each task alone, as the pipeline does, or all
  * that it may at this moment in one Submit. usage: e2e [ROUNDS [SECONDS]] */
+#include <lmdb.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 
 struct counts { _Atomic uint64_t finished[CLIENTS_MAX]; };
 struct shape { unsigned n, outstanding, at_once; };             /* n clients and n workers; at_once: max of a lines program, 0: exec */
-struct result { double rate, coordinator_us, workers_us, clients_us; }; /* tasks a second, CPU a task */
+struct result { double rate, batch, coordinator_us, workers_us, clients_us; }; /* tasks a second, tasks a commit, CPU a task */
 
 /* --- a client --- */
 
@@ -92,6 +93,18 @@ static uint64_t finished(const struct counts *c)
 	return n;
 }
 
+/* Of the coordinator's store so far. */
+static uint64_t commits(const struct bench_node *n)
+{
+	char dir[160];
+	MDB_env *env;
+	MDB_envinfo info;
+	snprintf(dir, sizeof(dir), "%s/state/actors/coordinator/main", n->dir);
+	MUST(mdb_env_create(&env) == 0 && mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0 && mdb_env_info(env, &info) == 0);
+	mdb_env_close(env);
+	return info.me_last_txnid;
+}
+
 static double workers_cpu_s(const struct bench_node *n, unsigned workers)
 {
 	double s = 0;
@@ -131,9 +144,9 @@ static struct result node_run(struct shape s, bool together, double seconds)
 	pass(WARM_S);
 	pid_t coordinator = node_child(&n, "coordinator:main");
 	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_cpu_s(&n, s.n), cu = sum_cpu_s(clients, s.n);
-	uint64_t from = finished(counts);
+	uint64_t from = finished(counts), from_commit = commits(&n);
 	pass(seconds);
-	double tasks = (double)(finished(counts) - from), us = now_us() - from_us;
+	double tasks = (double)(finished(counts) - from), us = now_us() - from_us, turns = (double)(commits(&n) - from_commit);
 	co = process_cpu_s(coordinator) - co;
 	wo = workers_cpu_s(&n, s.n) - wo;
 	cu = sum_cpu_s(clients, s.n) - cu;
@@ -141,8 +154,8 @@ static struct result node_run(struct shape s, bool together, double seconds)
 		bench_reap(clients[i]);
 	node_stop(&n);
 	munmap(counts, sizeof(*counts));
-	MUST(tasks > 0);
-	return (struct result){ tasks / us * 1e6, co * 1e6 / tasks, wo * 1e6 / tasks, cu * 1e6 / tasks };
+	MUST(tasks > 0 && turns > 0);
+	return (struct result){ tasks / us * 1e6, 2 * tasks / turns, co * 1e6 / tasks, wo * 1e6 / tasks, cu * 1e6 / tasks };
 }
 
 /* --- the bare loops beside exec --- */
@@ -191,9 +204,9 @@ static void row(struct shape s, const char *how, const struct result *node, cons
 	if (s.at_once)
 		snprintf(what, sizeof(what), "lines %u", s.at_once);
 	double ratio = median(ratios, rounds); /* sorts */
-	printf("%-10s %u + %u %6u  %-9s | %9.0f | %9.0f | %.2f (%.2f to %.2f) | %7.1f %7.1f %7.1f\n", what, s.n, s.n, s.outstanding, how, median(rates, rounds),
-	       middle(node, rounds, offsetof(struct result, rate)), ratio, ratios[0], ratios[rounds - 1], middle(node, rounds, offsetof(struct result, coordinator_us)),
-	       middle(node, rounds, offsetof(struct result, workers_us)), middle(node, rounds, offsetof(struct result, clients_us)));
+	printf("%-10s %u + %u %6u  %-9s | %9.0f | %9.0f | %.2f (%.2f to %.2f) | %5.0f | %7.1f %7.1f %7.1f\n", what, s.n, s.n, s.outstanding, how, median(rates, rounds),
+	       middle(node, rounds, offsetof(struct result, rate)), ratio, ratios[0], ratios[rounds - 1], middle(node, rounds, offsetof(struct result, batch)),
+	       middle(node, rounds, offsetof(struct result, coordinator_us)), middle(node, rounds, offsetof(struct result, workers_us)), middle(node, rounds, offsetof(struct result, clients_us)));
 }
 
 int main(int argc, char **argv)
@@ -212,7 +225,7 @@ int main(int argc, char **argv)
 				node[i][together][r] = node_run(s, together, seconds);
 		}
 	printf("e2e: %u rounds of %.1f s each, medians; bare: the raw pipeline, or posix_spawn and wait on %u lanes\n", rounds, seconds, LANES);
-	printf("%-33s | %9s | %9s | %-20s | CPU us a task: coordinator, workers, clients\n", "workers, clients+workers, flying", "bare/s", "node/s", "node/bare (range)");
+	printf("%-33s | %9s | %9s | %-20s | batch | CPU us a task: coordinator, workers, clients\n", "workers, clients+workers, flying", "bare/s", "node/s", "node/bare (range)");
 	for (unsigned i = 0; i < ELEMENTS(shapes); i++)
 		for (unsigned together = 0; together < 2; together++)
 			row(shapes[i], together ? "together" : "one by one", node[i][together], bare[i], rounds);
