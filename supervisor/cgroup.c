@@ -72,16 +72,17 @@ static void kill_all(const char *group)
 	}
 }
 
-/* What an earlier trouped of this node left: its groups, and whoever is in them. */
-static void clear(const struct cgroup *c)
+/* Goes over all groups; the empty ones are removed, of the others everybody is killed first where that is wanted. */
+static void each_group(const struct cgroup *c, bool kill_first)
 {
 	DIR *d = opendir(c->base);
 	for (struct dirent *e; d && (e = readdir(d));) {
 		char group[PATH_ROOM];
 		if (e->d_type != DT_DIR || e->d_name[0] == '.' || snprintf(group, sizeof group, "%s/%s", c->base, e->d_name) >= (int)sizeof group)
 			continue;
-		kill_all(group);
-		rmdir(group); /* where somebody is still dying in it, the next start does it */
+		if (kill_first)
+			kill_all(group);
+		rmdir(group);
 	}
 	if (d)
 		closedir(d);
@@ -96,7 +97,7 @@ void cgroup_open_at(struct cgroup *c, const char *mount, const char *path, const
 		c->base[0] = 0;
 		return;
 	}
-	clear(c);
+	each_group(c, true); /* what an earlier life left */
 }
 
 void cgroup_open(struct cgroup *c, const char *node)
@@ -111,9 +112,15 @@ void cgroup_close(struct cgroup *c)
 {
 	if (!cgroup_used(c))
 		return;
-	clear(c);
+	each_group(c, true);
 	rmdir(c->base);
 	c->base[0] = 0;
+}
+
+void cgroup_tidy(const struct cgroup *c)
+{
+	if (cgroup_used(c))
+		each_group(c, false);
 }
 
 int cgroup_make(const struct cgroup *c, uint64_t incarnation)

@@ -19,4 +19,5 @@ static inline bool cgroup_used(const struct cgroup *c) { return c->base[0] != 0;
 int cgroup_make(const struct cgroup *c, uint64_t incarnation);
 void cgroup_kill(const struct cgroup *c, uint64_t incarnation);  /* SIGKILL to everybody in it, once */
 bool cgroup_empty(const struct cgroup *c, uint64_t incarnation); /* true where there is no such group */
-void cgroup_remove(const struct cgroup *c, uint64_t incarnation);
+void cgroup_remove(const struct cgroup *c, uint64_t incarnation); /* a group whose last process is not quite gone stays, for cgroup_tidy */
+void cgroup_tidy(const struct cgroup *c);                          /* removes what is empty by now */

@@ -756,7 +756,7 @@ int config_parse(const char *buffer, const char *name, FILE *errors, struct conf
 		read_limits(c, &t);
 		unsigned roots = cfg_size(t.top, "supervisor");
 		if (roots != 1) {
-			text_complain(&t, t.top, NULL, "config-root", "write one supervisor \"root\" { ... } around everything", "there %s %u supervisor sections at the top, not one",
+			text_complain(&t, roots ? cfg_getnsec(t.top, "supervisor", 1) : t.top, NULL, "config-root", "write one supervisor \"root\" { ... } around everything", "there %s %u supervisor sections at the top, not one",
 			              roots == 1 ? "is" : "are", roots);
 		} else {
 			cfg_t *s = cfg_getnsec(t.top, "supervisor", 0);

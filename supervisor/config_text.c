@@ -23,6 +23,12 @@ static const char *const actor_keys[] = { "keep", "keep_bytes", "mode", "listen"
 static const char *const pool_keys[] = { "size", "mode", "coordinator", "drain_timeout", "grace", "stderr_tail", "line_max", NULL };
 static const char *const child_keys[] = { "ready", NULL };
 
+/* What is parsed from memory has no name in libconfuse; an included file has. */
+static const char *file_of(const struct text *t, const cfg_t *section)
+{
+	return section->filename && strcmp(section->filename, "[buf]") != 0 ? section->filename : t->name;
+}
+
 static void complain_at(struct text *t, const char *file, unsigned line, const char *id, const char *cure, const char *fmt, va_list ap)
 {
 	t->n_errors++;
@@ -74,7 +80,7 @@ static int on_value(cfg_t *section, cfg_opt_t *opt)
 			t->n_errors++;
 			if (t->errors)
 				fprintf(t->errors, "%s:%d: %s is said twice, first in line %u [config-repeated]\n  remove one of them\n",
-				        section->filename ? section->filename : t->name, section->line, opt->name, before->line);
+				        file_of(t, section), section->line, opt->name, before->line);
 			return 0;
 		}
 	}
@@ -86,7 +92,7 @@ static int on_value(cfg_t *section, cfg_opt_t *opt)
 		t->places = more;
 		t->room = room;
 	}
-	const char *file = section->filename ? section->filename : t->name;
+	const char *file = file_of(t, section);
 	t->places[t->n_places] = (struct text_place){ .section = section, .key = opt->name, .file = strdup(file),
 		.line = (unsigned)(is_section ? made->line : section->line), .order = (unsigned)t->n_places, .made = made };
 	t->n_places++;
@@ -106,7 +112,7 @@ static const char *nearest(const cfg_t *cfg, const char *word)
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	struct text *t = parsing;
-	char message[256], cure[128] = "";
+	char message[256], cure[128] = "see troupe.conf(5) for how this is written";
 	vsnprintf(message, sizeof message, fmt, ap);
 	const char *id = "config-syntax";
 	char word[64];
@@ -124,11 +130,8 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		snprintf(cure, sizeof cure, "give one of the two another name");
 	}
 	t->n_errors++;
-	if (t->errors) {
-		fprintf(t->errors, "%s:%d: %s [%s]\n", cfg->filename ? cfg->filename : t->name, cfg->line, message, id);
-		if (*cure)
-			fprintf(t->errors, "  %s\n", cure);
-	}
+	if (t->errors)
+		fprintf(t->errors, "%s:%d: %s [%s]\n  %s\n", file_of(t, cfg), cfg->line, message, id, cure);
 }
 
 struct maker { cfg_opt_t *o; unsigned n; };
@@ -236,6 +239,11 @@ static bool braces_balance(struct text *t, const char *s)
 			depth++;
 		} else if (*s == '}' && depth > 0) {
 			depth--;
+		} else if (*s == '}') {
+			t->n_errors++;
+			if (t->errors)
+				fprintf(t->errors, "%s:%u: this brace closes nothing [config-brace]\n  take it out, or add the '{' that it should close\n", t->name, line);
+			return false;
 		}
 	}
 	if (depth == 0)
@@ -338,8 +346,11 @@ void text_number(struct text *t, cfg_t *s, const char *key, uint64_t least, uint
 {
 	const char *v = text_string(t, s, key);
 	struct error e = { 0 };
-	if (v && parse_number(v, least, most, value, &e))
-		complain_value(t, s, key, &e);
+	if (!v || parse_number(v, least, most, value, &e) == 0)
+		return;
+	if (!*e.cure)
+		error_cure(&e, "choose a number from %llu to %llu", (unsigned long long)least, (unsigned long long)most);
+	complain_value(t, s, key, &e);
 }
 
 void text_bool(struct text *t, cfg_t *s, const char *key, bool *value)

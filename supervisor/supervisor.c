@@ -32,6 +32,7 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	family_look(n, now_ms);
 	if (now_ms >= n->ping_at_ms) {
 		watch_children(n, now_ms);
+		cgroup_tidy(&n->cgroup);
 		n->ping_at_ms = now_ms + LOOK_EVERY_MS;
 	}
 	uint64_t write_at_ms = evidence_tick(n, now_ms), due = tree_next_due(n->tree);

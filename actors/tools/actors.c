@@ -230,11 +230,11 @@ static int task_logs(struct tool *t, const struct ref *ref)
 int verb_logs(struct tool *t)
 {
 	const char *word = t->args.words[0];
-	struct error e;
-	if (!strchr(word, ':')) {
-		struct ref ref;
-		return ref_parse(word, &ref, &e) == 0 ? task_logs(t, &ref) : tool_fail(t, &e);
-	}
+	struct error e = { 0 };
+	struct ref ref;
+	bool is_task = !strchr(word, ':') && ref_parse(word, &ref, &e) == 0;
+	if (is_task && *word == '#')
+		return task_logs(t, &ref);
 	_cleanup_(arena_unrefp) struct arena *arena = NULL;
 	const Troupe__Envelope *answer;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
@@ -242,8 +242,13 @@ int verb_logs(struct tool *t)
 	ask.address = (char *)(uintptr_t)word;
 	env.body_case = TROUPE__ENVELOPE__BODY_TAIL_ASK;
 	env.tail_ask = &ask;
-	int status = tool_ask(t, NULL, &env, TROUPE__ENVELOPE__BODY_TAIL, &arena, &answer);
-	return status ? status : write_tail(&answer->tail->text, answer->tail->dropped);
+	/* A child's name may look like the end of an id: who is in the tree is meant. */
+	int code = client_ask(t->client, NULL, &env, t->timeout_ms, &arena, &answer, &e);
+	if (code == ERROR_NO_ACTOR && is_task)
+		return task_logs(t, &ref);
+	if (code || answer->body_case != TROUPE__ENVELOPE__BODY_TAIL)
+		return code ? tool_fail_code(t, code, &e) : EXIT_PROTOCOL;
+	return write_tail(&answer->tail->text, answer->tail->dropped);
 }
 
 /* --- tell and ask --- */

@@ -175,10 +175,11 @@ static void on_answer(void *ctx, const struct client_answer *a)
 		/* One of the two logs may be missing or unreadable: the other is still worth having. */
 		struct error e;
 		error_set(&e, ERROR_VERSION, "it answered with something else");
-		if (!a->error || a->error->code != ERROR_NO_ACTOR || !r->of_node)
+		const struct reader *other = r->of_node ? &r->all->log : &r->all->topic;
+		if (!a->error || a->error->code != ERROR_NO_ACTOR || other->gone)
 			r->all->status = tool_fail(r->t, a->error ? a->error : &e);
 		else if (!tool_quiet(r->t))
-			fprintf(stderr, "there is no %s: only the queue's events are shown\n", TOPIC);
+			fprintf(stderr, "there is no %s: only the %s events are shown\n", r->of_node ? TOPIC : r->t->coordinator, r->of_node ? "queue's" : "node's");
 		r->gone = r->end = true;
 	}
 }
@@ -234,9 +235,11 @@ static int find_start(struct events *v)
 	log.from_end = true;
 	env.body_case = TROUPE__ENVELOPE__BODY_LOG_ASK;
 	env.log_ask = &log;
-	int status = tool_ask(v->t, v->t->coordinator, &env, TROUPE__ENVELOPE__BODY_LOG, &log_arena, &answer);
-	if (status != 0)
-		return status;
+	int code = client_ask(v->t->client, v->t->coordinator, &env, v->t->timeout_ms, &log_arena, &answer, &e);
+	if (code == ERROR_NO_ACTOR)
+		return 0; /* reading it will say so */
+	if (code || answer->body_case != TROUPE__ENVELOPE__BODY_LOG)
+		return code ? tool_fail_code(v->t, code, &e) : EXIT_PROTOCOL;
 	if (answer->log->next && !v->one_task) {
 		v->log.at.commit = answer->log->next->commit > v->tail ? answer->log->next->commit - v->tail : 0;
 		v->log.at.index = v->tail ? 0 : answer->log->next->index;

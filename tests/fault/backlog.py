@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """backlog.py BUILD [TASKS]: a long backlog of mixed priorities costs the coordinator no memory and no start-up, and is served in strict order."""
 import os, random, sys, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 from node import Node, Tap, kill, until
 
 build = os.path.abspath(sys.argv[1])

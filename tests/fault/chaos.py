@@ -5,6 +5,7 @@ Clients submit and send again until they are acknowledged; SIGKILL goes to worke
 Then: every acknowledged task is done, none was lost, no task ever had two live attempts (each holds a lock while it lives), and the one result that is kept is of the attempt
 whose token the ledger names."""
 import collections, os, random, sys, threading, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 from node import Node, Tap, kill
 
 build = os.path.abspath(sys.argv[1])

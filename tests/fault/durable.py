@@ -2,6 +2,7 @@
 """durable.py BUILD: what the kernel saw. No submit is answered before the fdatasync and the write of the meta page that cover it; an fdatasync that fails is the end of the
 coordinator, nothing after it is acknowledged, its successor serves. Needs strace(1); without the right to trace it is skipped."""
 import os, re, subprocess, sys, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 from node import Node, Tap, until
 
 build = os.path.abspath(sys.argv[1])

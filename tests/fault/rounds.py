@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """rounds.py BUILD [ROUNDS]: submit a batch, SIGKILL everything at once at a random moment, start again: all that was acknowledged is there."""
 import os, random, sys, threading, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 from node import Node, Tap
 
 build = os.path.abspath(sys.argv[1])

@@ -5,6 +5,7 @@ The points are those of common/base/fault.c. Each round runs a small mixed load 
 one death. Afterwards: the point was hit; every acknowledged task is final, in the state that it must have; none came from nowhere; none had two live
 attempts; results are of the attempt that the ledger names; the ledger fits itself."""
 import collections, os, re, sys, time
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 from node import Node, Tap, until
 
 build = os.path.abspath(sys.argv[1])

@@ -54,13 +54,15 @@ supervisor "root" {
 
 
 class Node:
-    def __init__(self, build, queues, pools):
+    def __init__(self, build, queues="", pools="", text=None):
+        """text: the whole configuration instead of queues and pools; %(dir)s and %(build)s are filled in."""
         self.build = build
         self.dir = tempfile.mkdtemp(prefix="troupe-fault.", dir="/tmp")
         self.config = self.dir + "/troupe.conf"
         self.log = self.dir + "/log"
         with open(self.config, "w") as f:
-            f.write(CONFIG % {"dir": self.dir, "queues": queues, "pools": pools % {"dir": self.dir, "build": build}})
+            where = {"dir": self.dir, "build": build}
+            f.write(text % where if text else CONFIG % {"dir": self.dir, "queues": queues, "pools": pools % where})
         self.process = None
         self.env = dict(os.environ, TROUPE_LIBEXECDIR=build + "/libexec", TROUPE_RUN_DIR=self.dir + "/run")
         for name in ("TROUPE_FAULT", "TROUPE_FAULT_ONCE"):
@@ -68,11 +70,16 @@ class Node:
 
     # --- the node ---
 
-    def start(self, wait=True, **env):
+    def start_in(self, group):
+        """In a cgroup of its own."""
+        self.start(enter=lambda: open(group + "/cgroup.procs", "w").write("0"))
+
+    def start(self, wait=True, enter=None, **env):
         read, write = os.pipe()
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([self.build + "/supervisor/trouped", "-c", self.config, "--ready-fd=%d" % write], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, pass_fds=[write], env=dict(self.env, **env), start_new_session=True)
+                                            stderr=log, pass_fds=[write], env=dict(self.env, **env), start_new_session=True,
+                                            preexec_fn=enter)
         os.close(write)
         ready = os.read(read, 1) if wait else b""
         os.close(read)

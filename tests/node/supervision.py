@@ -1,0 +1,398 @@
+#!/usr/bin/env python3
+"""supervision.py BUILD: trouped over real processes. Each story has a node of its own."""
+import os, re, signal, subprocess, sys, time
+from node import Node, Tap, exe, kill, until
+
+build = os.path.abspath(sys.argv[1])
+here = os.path.dirname(os.path.abspath(__file__))
+tap = Tap()
+HEAD = 'run_dir = "%(dir)s/run"\nstate_dir = "%(dir)s/state"\nuser = ""\nstop_timeout = "10s"\n'
+FRONT = '  actor "topic:events" { }\n  actor "front:main" { }\n'
+stories = []
+
+
+def story(sentence):
+    def keep(fn):
+        stories.append((sentence, fn))
+        return fn
+    return keep
+
+
+def stub(name, *options, **keys):
+    more = "".join("  %s = %s" % pair for pair in keys.items())
+    return '  child "%s" { ready = lifeline  command = {"%s/stub.py", "%%(dir)s/lives"%s}%s }\n' % (name, here, "".join(', "%s"' % o for o in options), more)
+
+
+def tree(*children, strategy="one_for_one", front=False):
+    return HEAD + 'supervisor "root" {\n  strategy = %s\n' % strategy + (FRONT if front else "") + "".join(children) + "}\n"
+
+
+def lives(node, *events):
+    """[(name, incarnation, pid, event)] so far."""
+    try:
+        with open(node.dir + "/lives") as f:
+            all_ = [(n, int(i), int(p), e) for n, i, p, e in (line.split() for line in f)]
+    except FileNotFoundError:
+        return []
+    return [x for x in all_ if not events or x[3] in events]
+
+
+def trace(node, *events):
+    return " ".join(n + "+" if e == "ready" else n + "-" for n, _, _, e in lives(node, *(events or ("ready", "end"))))
+
+
+def pid_of(node, name):
+    return [p for n, _, p, e in lives(node, "ready") if n == name][-1]
+
+
+def run(text, fn):
+    node = Node(build, text=text)
+    try:
+        return fn(node)
+    finally:
+        node.remove()
+
+
+@story("children start in their order, each after the READY of the one before, and stop in reverse")
+def _():
+    def go(node):
+        node.start()
+        started = [e[0] + ":" + e[3] for e in lives(node)]
+        node.stop()
+        return started == ["a:start", "a:ready", "b:start", "b:ready", "c:start", "c:ready"] and trace(node, "end") == "c- b- a-", started, trace(node)
+    return run(tree(stub("a", "ready=0.05"), stub("b", "ready=0.05"), stub("c")), go)
+
+
+@story("a child that is killed has a successor at once, and its siblings do not notice")
+def _():
+    def go(node):
+        node.start()
+        other = pid_of(node, "b")
+        kill(pid_of(node, "a"))
+        begun = time.monotonic()
+        until(lambda: len([1 for n, _, _, e in lives(node, "ready") if n == "a"]) == 2, 5, "a is ready again")
+        took = time.monotonic() - begun
+        numbers = [i for n, i, _, e in lives(node, "ready") if n == "a"]
+        return took < 1 and numbers[1] > numbers[0] and pid_of(node, "b") == other and os.path.exists("/proc/%d" % other), took, lives(node)
+    return run(tree(stub("a"), stub("b")), go)
+
+
+@story("all_for_one: the others are stopped in reverse order, then all start in order")
+def _():
+    def go(node):
+        node.start()
+        kill(pid_of(node, "b"))
+        until(lambda: trace(node).count("+") == 6, 5, "all are ready again")
+        return trace(node) == "a+ b+ c+ c- a- a+ b+ c+", trace(node)
+    return run(tree(stub("a"), stub("b"), stub("c"), strategy="all_for_one"), go)
+
+
+@story("rest_for_one: those that were started after it, and no other")
+def _():
+    def go(node):
+        node.start()
+        kill(pid_of(node, "b"))
+        until(lambda: trace(node).count("+") == 7, 5, "the rest is ready again")
+        return trace(node) == "a+ b+ c+ d+ d- c- b+ c+ d+", trace(node)
+    return run(tree(stub("a"), stub("b"), stub("c"), stub("d"), strategy="rest_for_one"), go)
+
+
+@story("a transient child that ends well is not started again, one that fails is; a temporary one never is")
+def _():
+    def go(node):
+        node.start()
+        until(lambda: len([1 for n, _, _, e in lives(node, "start") if n == "fails"]) >= 3, 5, "fails was started again")
+        count = {n: len([1 for m, _, _, e in lives(node, "start") if m == n]) for n in ("well", "once")}
+        return count == {"well": 1, "once": 1}, count
+    return run(tree(stub("well", "leave=0.05,0", restart="transient"), stub("once", "leave=0.05,9", restart="temporary"), stub("fails", "leave=0.05,9", restart="transient")), go)
+
+
+@story("a child that never says READY is killed at its start timeout and tried again")
+def _():
+    def go(node):
+        node.start(wait=False)
+        until(lambda: len(lives(node, "start")) >= 2, 5, "a second try")
+        first = lives(node, "start")[0][2]
+        return not os.path.exists("/proc/%d" % first) and "start_timeout" in node.tail(), node.tail()
+    return run(tree(stub("mute", "never", start_timeout='"300ms"')), go)
+
+
+@story("a start that fails with a text is reported with it")
+def _():
+    def go(node):
+        node.start(wait=False)
+        until(lambda: "no sheep today" in node.tail() and "reason=start_failed" in node.tail(), 5, "the text and the reason in the log")
+        return True,
+    return run(tree(stub("sad", "fail=no sheep today")), go)
+
+
+@story("a program that is not there is named with its path and the system's reason, and the others run")
+def _():
+    def go(node):
+        node.start()
+        return "/no/such/program" in node.tail() and "ENOENT" in node.tail() and len(lives(node, "ready")) == 1, node.tail()
+    return run(tree('  child "ghost" { command = {"/no/such/program"} }\n', stub("b")), go)
+
+
+@story("a child that hears neither STOP nor TERM is killed when its time is over, and the node's stop ends")
+def _():
+    def go(node):
+        node.start()
+        begun = time.monotonic()
+        code = node.stop()
+        took = time.monotonic() - begun
+        return code == 0 and 0.4 <= took < 3 and trace(node, "end") == "a-", code, took, node.tail()
+    return run(tree(stub("a"), stub("deaf", "deaf", shutdown='"500ms"')), go)
+
+
+@story("a second TERM stops at once")
+def _():
+    def go(node):
+        node.start()
+        node.process.send_signal(signal.SIGTERM)
+        until(lambda: lives(node, "stop"), 5, "the stop has begun")
+        begun = time.monotonic()
+        node.process.send_signal(signal.SIGTERM)
+        node.process.wait(10)
+        return time.monotonic() - begun < 2, node.tail()
+    return run(tree(stub("slow", "stop=60", shutdown='"60s"')), go)
+
+
+@story("what a child leaves behind dies with it, though it forked twice, has a session of its own and ignores TERM")
+def _():
+    def go(node):
+        node.start()
+        orphans = lambda: [p for p in node.family() if "orphan-of-a" in open("/proc/%d/cmdline" % p).read().replace("\0", " ")]
+        first = until(orphans, 5, "the orphan is there")
+        kill(pid_of(node, "a"))
+        until(lambda: not any(os.path.exists("/proc/%d" % p) and open("/proc/%d/stat" % p).read().split()[2] != "Z" for p in first), 5, "the orphan is gone")
+        until(lambda: trace(node).count("+") == 2, 5, "a is ready again")
+        return True,
+    return run(tree(stub("a", "orphan")), go)
+
+
+@story("a killed trouped leaves nothing alive, and the next one comes up with higher incarnations")
+def _():
+    def go(node):
+        node.start()
+        was = max(i for _, i, _, _ in lives(node))
+        kill(node.process.pid)
+        node.process.wait()
+        begun = time.monotonic()
+        until(lambda: not [p for p in node.family() if exe(p)], 5, "nothing is alive")
+        took = time.monotonic() - begun
+        node.start()
+        return took < 2 and max(i for _, i, _, _ in lives(node)) > was, took
+    return run(tree(stub("a"), stub("deaf", "deaf")), go)
+
+
+@story("what a killed trouped could not take along is killed by the next one before its first child")
+def _():
+    def go(node):
+        node.start()
+        until(lambda: [p for p in node.family() if "orphan-of" in open("/proc/%d/cmdline" % p).read()], 5, "the orphan is there")
+        kill(node.process.pid)
+        node.process.wait()
+        left = [p for p in node.family() if "orphan-of" in open("/proc/%d/cmdline" % p).read()]
+        node.start()
+        alive = [p for p in left if exe(p)]
+        return bool(left) and not alive, left, alive
+    return run(tree(stub("a", "orphan")), go)
+
+
+@story("a second trouped on the same state refuses, and names the owner")
+def _():
+    def go(node):
+        node.start()
+        second = subprocess.run([build + "/supervisor/trouped", "-c", node.config], capture_output=True, text=True, env=node.env, timeout=10)
+        return second.returncode == 69 and "pid=%d" % node.process.pid in second.stderr and os.path.exists("/proc/%d" % pid_of(node, "a")), second.returncode, second.stderr
+    return run(tree(stub("a")), go)
+
+
+@story("a child has descriptors 0 to 3, a session of its own, no_new_privs, and nothing blocked or ignored")
+def _():
+    def go(node):
+        node.start()
+        pid = until(lambda: [p for p, n in node.family().items() if n.startswith("sleeper")], 5, "the sleeper")[0]
+        status = dict(line.split(":\t", 1) for line in open("/proc/%d/status" % pid) if ":\t" in line)
+        fds = sorted(os.listdir("/proc/%d/fd" % pid))
+        ok = fds == ["0", "1", "2"] and os.getsid(pid) == pid and status["NoNewPrivs"].strip() == "1"
+        return ok and int(status["SigBlk"], 16) == 0 and int(status["SigIgn"], 16) == 0, fds, status
+    return run(tree('  child "sleeper" { command = {"/bin/sleep", "1000"} }\n'), go)
+
+
+@story("trouped has one thread")
+def _():
+    def go(node):
+        node.start()
+        return len(os.listdir("/proc/%d/task" % node.process.pid)) == 1,
+    return run(tree(stub("a"), front=True), go)
+
+
+@story("a child that goes over its own limit is out of service, with an alarm, and its siblings stay")
+def _():
+    def go(node):
+        node.start()
+        row = lambda name: [r for r in node.rows("tree") if r["actor"] == name][0]
+        until(lambda: row("bad")["state"] == "failed", 10, "bad is failed")
+        starts = len([1 for n, _, _, e in lives(node, "start") if n == "bad"])
+        events = node.troupe("events", "--limit", "50").stdout
+        return starts == 4 and row("good")["state"] == "up" and row("good")["restarts"] == 0 and "actor.failed" in events, starts, events
+    return run(tree(stub("good"), stub("bad", "leave=0.02,1", intensity="3", period='"60s"'), front=True), go)
+
+
+@story("what keeps dying waits longer and longer")
+def _():
+    def go(node):
+        node.start(wait=False)
+        until(lambda: "backoff_alarm" in node.tail() or "backoff-alarm" in node.tail(), 10, "the alarm of the third wait")
+        delays = [int(d) for d in re.findall(r"decision=backoff delay_ms=(\d+)", open(node.log).read())]
+        return len(delays) >= 3 and delays[0] <= 120 and delays[2] > 2 * delays[0], delays
+    return run(tree(stub("bad", "leave=0,1", immediate="2")), go)
+
+
+@story("an operator's stop outlives the node, and a start ends it")
+def _():
+    def go(node):
+        node.start()
+        state = lambda: [r for r in node.rows("tree") if r["actor"] == "a"][0]["state"]
+        ordered = node.troupe("actor", "stop", "a", "--yes").returncode
+        stopped = state()
+        node.kill_everything()
+        node.start()
+        kept = state()
+        started = node.troupe("actor", "start", "a").returncode
+        up = state()
+        node.stop()
+        node.start()
+        return (ordered, stopped, kept, started, up, state()) == (0, "stopped", "stopped", 0, "up", "up"), ordered, stopped, kept, started, up
+    return run(tree(stub("a"), front=True), go)
+
+
+@story("a crash report says how, when, what it printed last, and what was done; it outlives the node")
+def _():
+    def go(node):
+        node.start()
+        pid = pid_of(node, "a")
+        until(lambda: "the last words" in node.troupe("logs", "a").stdout, 5, "the last words in the log of a")
+        kill(pid, signal.SIGSEGV)
+        reports = until(lambda: [r for r in node.rows("crashes") if r["actor"] == "a"], 5, "the report")
+        node.stop()
+        node.start()
+        text = node.troupe("crashes", str(reports[0]["crash"])).stdout
+        return all(word in text for word in ("signal 11", "restart", "the last words", "pid %d" % pid)), text
+    return run(tree(stub("a", "flood=0"), front=True), go)
+
+
+@story("a child that floods its stderr costs trouped no memory, and its last words are kept")
+def _():
+    def go(node):
+        node.start()
+        until(lambda: "the last words" in node.troupe("logs", "a").stdout, 20, "the end of the flood")
+        rss = int(re.search(r"VmRSS:\s+(\d+)", open("/proc/%d/status" % node.process.pid).read()).group(1))
+        return rss < 30000 and os.path.getsize(node.log) < 40 << 20, rss, os.path.getsize(node.log)
+    return run(tree(stub("a", "flood=50"), front=True), go)
+
+
+@story("reload starts what is new, stops what is gone, leaves the rest alone, and refuses a wrong file whole")
+def _():
+    def go(node):
+        node.start()
+        kept = pid_of(node, "b")
+        where = {"dir": node.dir, "build": build}
+        good = tree(stub("b"), stub("c"), front=True) % where
+        with open(node.config, "w") as f:
+            f.write(good + "nonsense = 1\n")
+        refused = node.troupe("reload")
+        with open(node.config, "w") as f:
+            f.write(good)
+        trial = node.troupe("reload", "--dry-run").stdout
+        unchanged = trace(node)
+        done = node.troupe("reload")
+        until(lambda: "c+" in trace(node) and "a-" in trace(node), 5, "c runs, a is gone")
+        names = [r["actor"] for r in node.rows("tree")]
+        ok = refused.returncode not in (0, 70) and "nonsense" in refused.stderr and unchanged == "a+ b+" and "c" in trial and "a" in trial
+        return ok and done.returncode == 0 and pid_of(node, "b") == kept and "a" not in names and "c" in names, refused.stderr, trial, names
+    return run(tree(stub("a"), stub("b"), front=True), go)
+
+
+@story("a stopped process (SIGSTOP) is found, killed and started again")
+def _():
+    def go(node):
+        node.start()
+        kill(pid_of(node, "a"), signal.SIGSTOP)
+        until(lambda: trace(node).count("a+") == 2, 40, "a is ready again")
+        return "watchdog" in open(node.log).read(), node.tail()
+    return run(tree(stub("a")), go)
+
+
+@story("started as root it becomes the node's user for good")
+def _():
+    if os.geteuid() != 0:
+        return True,
+    def go(node):
+        os.chmod(node.dir, 0o777)
+        node.start()
+        status = open("/proc/%d/status" % node.process.pid).read()
+        child = until(lambda: [p for p, n in node.family().items() if n.startswith("s.")], 5, "the child")[0]
+        uid = os.stat("/proc/%d" % child).st_uid
+        return re.search(r"Uid:\t65534\t65534\t65534\t65534", status) and re.search(r"CapEff:\t0+\n", status) and uid == 65534, status, uid
+    return run(tree('  child "s" { command = {"/bin/sleep", "1000"} }\n').replace('user = ""', 'user = "nobody"'), go)
+
+
+@story("with users in the tree it stays root with few capabilities, and each child is its own user")
+def _():
+    if os.geteuid() != 0:
+        return True,
+    def go(node):
+        os.chmod(node.dir, 0o777)
+        node.start()
+        caps = int(re.search(r"CapEff:\t([0-9a-f]+)", open("/proc/%d/status" % node.process.pid).read()).group(1), 16)
+        uids = {}
+        for p, n in until(lambda: len(node.family()) == 2 and node.family(), 5, "both children").items():
+            uids[n.split(".")[0]] = os.stat("/proc/%d" % p).st_uid
+        return bin(caps).count("1") == 5 and uids == {"one": 65534, "two": 2}, hex(caps), uids
+    return run(tree('  child "one" { command = {"/bin/sleep", "1000"} }\n', '  child "two" { command = {"/bin/sleep", "1000"}  user = "bin" }\n').replace('user = ""', 'user = "nobody"', 1), go)
+
+
+@story("in a group of its own it contains each child by cgroup, and leaves no group behind")
+def _():
+    mount = re.search(r"^\S+ \S+ \S+ \S+ (\S+) .* - cgroup2 ", open("/proc/self/mountinfo").read(), re.M)
+    group = mount.group(1) + "/troupe-test.%d" % os.getpid() if mount else ""
+    try:
+        os.mkdir(group)
+    except OSError:
+        return True, # nobody lets us
+    def go(node):
+        node.start_in(group)
+        inside = [d for d, _, _ in os.walk(group)]
+        first = until(lambda: [p for p in node.family() if "orphan-of" in open("/proc/%d/cmdline" % p).read()], 5, "the orphan")
+        kill(pid_of(node, "a"))
+        until(lambda: trace(node).count("a+") == 2, 5, "a is ready again")
+        gone = not any(exe(p) for p in first)
+        node.stop()
+        return len(inside) == 3 and gone, inside, first
+
+    def removed(path):
+        try:
+            os.rmdir(path)
+            return True
+        except OSError: # the last of them is not quite gone
+            return False
+    try:
+        return run(tree(stub("a", "orphan")), go)
+    finally:
+        for path, _, _ in os.walk(group, topdown=False):
+            until(lambda: removed(path), 5, "the group can be removed")
+
+
+wanted = sys.argv[2:]
+for sentence, fn in stories:
+    if wanted and not any(w in sentence for w in wanted):
+        continue
+    try:
+        result = fn()
+        tap.point(bool(result[0]), sentence, *result[1:])
+    except (TimeoutError, RuntimeError, OSError, IndexError) as e:
+        tap.point(False, sentence, repr(e))
+tap.end()
