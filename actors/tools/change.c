@@ -71,7 +71,8 @@ static int change_ask(struct change_run *c, Troupe__TaskRef **tasks, size_t n, T
 			c->worst = failure_status((int)e.code);
 	}
 	*io_next_len = changed->next.len <= 64 ? changed->next.len : 0;
-	memcpy(next, changed->next.data, *io_next_len);
+	if (*io_next_len)
+		memcpy(next, changed->next.data, *io_next_len);
 	return 0;
 }
 

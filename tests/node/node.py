@@ -130,7 +130,16 @@ class Node:
 
     def remove(self):
         self.kill_everything()
+        with open(self.log, errors="replace") as f:
+            found = [line for line in f if "runtime error:" in line or "Sanitizer: " in line]
         shutil.rmtree(self.dir, ignore_errors=True)
+        if found:
+            raise RuntimeError("a sanitizer's finding: " + found[0])
+
+    def is_sanitized(self):
+        """Built with AddressSanitizer, which keeps what was freed: its memory says nothing."""
+        with open("/proc/%d/maps" % self.process.pid) as f:
+            return "libasan" in f.read()
 
     def tail(self):
         with open(self.log, errors="replace") as f:
