@@ -64,8 +64,31 @@ static int window_row(void *ctx, struct slice key, struct slice value)
 	return ++v->n >= w->wanted ? 2 : 0;
 }
 
+/* A row that cannot be read stands in the way. Its key says which task it is of, and the log knows that one's id. */
+static int stream_repair(struct turn *t, struct coordinator *c, struct stream *s, struct slice from)
+{
+	struct slice key, value;
+	struct window w = { .s = s, .wanted = 1 };
+	struct id *id = arena_alloc(turn_arena(t), sizeof *id);
+	int r = store_seek(turn_view(t), T_READY, from, false, &key, &value);
+	if (!id || r < 0)
+		return id ? r : -ENOMEM;
+	if (r != ERROR_CORRUPT || key.len != 20) {
+		s->at_end = true;
+		return 0;
+	}
+	uint64_t seq = key_read_u64((const uint8_t *)key.data + 12);
+	r = log_find_seq(t, c, seq, id);
+	log_error(r ? "a row of the ready index is damaged: its task is left out" : "a row of the ready index is damaged: its task was found by the log", LOG_S("queue", s->queue->name),
+	          LOG_U("seq", seq));
+	if (r < 0)
+		return r;
+	s->at_end = window_row(&w, key, r ? SLICE(NULL, 0) : id_key(id)) == 1; /* of another stream */
+	return w.error;
+}
+
 /* The next window of the index. */
-static int stream_fetch(struct turn *t, struct stream *s)
+static int stream_fetch(struct turn *t, struct coordinator *c, struct stream *s)
 {
 	struct window w = { .s = s, .wanted = WINDOW };
 	struct slice from = key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, s->cursor_priority, s->cursor_seq + 1);
@@ -76,23 +99,19 @@ static int stream_fetch(struct turn *t, struct stream *s)
 	int r = store_scan(view, T_READY, from, false, window_row, &w);
 	if (r < 0 || w.error)
 		return r < 0 ? r : w.error;
-	if (r == ERROR_CORRUPT && s->stored.n == 0) { /* a row that cannot be read stands in the way: step over it */
-		log_error("a row of the ready index is damaged", LOG_S("queue", s->queue->name), LOG_U("after", s->cursor_seq));
-		s->cursor_seq++;
-	}
 	s->at_end = s->stored.n < w.wanted && r != ERROR_CORRUPT;
-	return 0;
+	return r == ERROR_CORRUPT && s->stored.n == 0 ? stream_repair(t, c, s, from) : 0;
 }
 
 /* The best of a stream, or NULL. 0 or negative. */
-static int stream_head(struct turn *t, struct stream *s, struct candidate **ret)
+static int stream_head(struct turn *t, struct coordinator *c, struct stream *s, struct candidate **ret)
 {
 	struct candidates *st = &s->stored, *f = &s->fresh;
 	*ret = NULL;
 	if (s->queue->r.paused)
 		return 0;
 	while (st->next == st->n && s->stored_any && !s->at_end) {
-		int r = stream_fetch(t, s);
+		int r = stream_fetch(t, c, s);
 		if (r)
 			return r;
 	}
@@ -250,7 +269,7 @@ static int feed(struct turn *t, struct coordinator *c, struct worker *w, bool *r
 	*ret_given = false;
 	for (size_t i = 0; i < w->n_streams; i++) {
 		struct candidate *one;
-		int r = stream_head(t, w->streams[i], &one);
+		int r = stream_head(t, c, w->streams[i], &one);
 		if (r)
 			return r;
 		if (one && (!best || before(one, best))) {

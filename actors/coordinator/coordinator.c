@@ -86,7 +86,7 @@ static int leases_load(struct coordinator *c, struct store_txn *view, struct err
 }
 
 /* The first turn: what a dead worker held comes back by its DOWN, what a living one holds by its Attach. */
-static int on_begin(struct turn *t, void *state, void *arg)
+int coordinator_begin(struct turn *t, void *state, void *arg)
 {
 	struct coordinator *c = state;
 	fault_point("recover.after_open");
@@ -115,11 +115,13 @@ static void fini(void *state)
 static void limits_read(struct coordinator *c, const Troupe__Setup *setup)
 {
 	c->setup = setup->coordinator;
+	c->address = setup->address;
+	c->state_dir = setup->state_dir;
 	c->payload_max = setup->limits && setup->limits->payload ? setup->limits->payload : 64u << 10;
 	c->frame_max = setup->limits && setup->limits->frame ? setup->limits->frame : 1u << 20;
 }
 
-int coordinator_open(struct actor *a, struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e)
+int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e)
 {
 	struct store_txn *view = NULL;
 	if (!setup->coordinator || !setup->coordinator->defaults)
@@ -128,7 +130,6 @@ int coordinator_open(struct actor *a, struct store *store, const Troupe__Setup *
 	uint64_t seed = 0;
 	if (!c)
 		return -ENOMEM;
-	c->actor = a;
 	limits_read(c, setup);
 	rng_system(&seed, sizeof seed);
 	rng_seed(&c->rng, seed);
@@ -154,12 +155,12 @@ int coordinator_open(struct actor *a, struct store *store, const Troupe__Setup *
 static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, struct error *e)
 {
 	struct coordinator *c;
-	int r = coordinator_open(a, actor_store(a), setup, &c, e);
+	int r = coordinator_open(actor_store(a), setup, &c, e);
 	if (r)
 		return r;
 	*ret_state = c;
 	log_info("ledger opened", LOG_U("queues", c->n_queues), LOG_U("leases", c->leases.n), LOG_U("next_seq", c->meta.next_seq));
-	return actor_post(a, on_begin, NULL);
+	return actor_post(a, coordinator_begin, NULL);
 }
 
 static int on_reload(struct turn *t, void *state, const Troupe__Setup *setup)

@@ -134,8 +134,8 @@ struct peer_watches { uint64_t peer; size_t n; struct watch *watches; struct pee
 struct follower { struct reply_to reply; uint64_t commit; uint32_t index, limit; uint64_t until_ms; bool has_task; struct id task; };
 
 struct coordinator {
-	struct actor *actor;
 	const Troupe__CoordinatorSetup *setup;
+	const char *address, *state_dir; /* the setup's */
 	uint64_t payload_max, frame_max;
 	Troupe__MetaRecord meta;
 	bool meta_changed;
@@ -180,7 +180,8 @@ struct coordinator {
 
 extern const struct actor_def coordinator_def;
 /* The state on its store: what init does. The caller frees it with coordinator_def.fini. 0, a positive code with e filled, negative. */
-int coordinator_open(struct actor *a, struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e);
+int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e);
+int coordinator_begin(struct turn *t, void *state, void *arg); /* the first turn's message */
 
 /* Makes room for need elements. NULL without memory (then the old one is still there). */
 static inline void *grown(void *all, size_t *room, size_t need, size_t size)

@@ -389,11 +389,11 @@ int on_queue_ask(struct turn *t, void *state, const struct message *m)
 	return turn_reply(t, m, &env);
 }
 
-static int order_event(struct turn *t, const struct message *m, const char *type, const struct queue *q, const char *why)
+static int order_event(struct turn *t, const struct coordinator *c, const struct message *m, const char *type, const struct queue *q, const char *why)
 {
 	Troupe__Event ev = TROUPE__EVENT__INIT;
 	ev.type = (char *)type;
-	ev.actor = (char *)actor_address(turn_actor(t));
+	ev.actor = (char *)c->address;
 	ev.subject = (char *)m->sender.subject;
 	ev.level = (char *)"info";
 	ev.at_ms = turn_wall_ms(t);
@@ -452,7 +452,7 @@ int on_queue_order(struct turn *t, void *state, const struct message *m)
 	env.ok = &done;
 	int r = turn_reply(t, m, &env);
 	if (!r)
-		r = order_event(t, m, event, q, o->why);
+		r = order_event(t, c, m, event, q, o->why);
 	if (r)
 		return r;
 	bool pause = o->op == TROUPE__QUEUE_ORDER__OP__PAUSE;

@@ -85,8 +85,6 @@ static int check_spec(struct bulk *b, const Troupe__TaskSpec *s)
 			return REFUSE(b, ERROR_BAD_REQUEST, NULL, "argument %zu of the command holds a NUL byte", i);
 	if (s->delay_ms > YEARS_10_MS)
 		return REFUSE(b, ERROR_BAD_REQUEST, NULL, "a delay is at most 10 years");
-	if (s->deadline_at_ms && s->deadline_at_ms <= turn_wall_ms(b->t))
-		return REFUSE(b, ERROR_BAD_REQUEST, NULL, "the deadline has passed already");
 	if (s->retry && (s->retry->jitter_pct > 100 || s->retry->n_delays_ms > DELAYS_MAX))
 		return REFUSE(b, ERROR_BAD_REQUEST, NULL, "jitter is 0 to 100 %%, and a list of delays has at most %u", DELAYS_MAX);
 	if (s->timeout_ms > YEARS_10_MS || (s->retry && s->retry->cap_ms > YEARS_10_MS))
@@ -239,6 +237,8 @@ static int check_item(struct bulk *b, const Troupe__TaskSpec *s)
 	memcpy(i->id.b, s->id.data, sizeof i->id.b);
 	if ((r = find_queue(b, s, i)) || (r = check_id(b, i)))
 		return r;
+	if (!i->existing && s->deadline_at_ms && s->deadline_at_ms <= turn_wall_ms(b->t)) /* not of one that is sent again because its answer was lost */
+		return REFUSE(b, ERROR_BAD_REQUEST, NULL, "the deadline has passed already");
 	if (!i->existing && *s->unique_key && (r = check_unique(b, i)))
 		return r;
 	uint64_t live = i->queue->r.scheduled + i->queue->r.ready + i->queue->r.running;
@@ -317,7 +317,7 @@ static int check_disk(struct bulk *b)
 	if (!c->disk_seen_ms || now_ms - c->disk_seen_ms >= DISK_LOOK_MS) {
 		struct statvfs v;
 		c->disk_seen_ms = now_ms;
-		if (statvfs(actor_setup(c->actor)->state_dir, &v) == 0) {
+		if (statvfs(c->state_dir, &v) == 0) {
 			uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, mark = total / 100 * c->setup->low_water_pct;
 			if (c->setup->low_water_bytes < mark)
 				mark = c->setup->low_water_bytes;

@@ -76,15 +76,15 @@ static enum effect_kind kind_of(enum effect_op op)
 	abort();
 }
 
-size_t turn_fake_effects(struct turn_fake *f, const struct effect_view **ret)
+static size_t show(struct turn_fake *f, const struct effects *all, const struct effect_view **ret)
 {
 	size_t n = 0;
-	if (f->turn.message.n > f->room) {
-		f->room = f->turn.message.n;
+	if (all->n > f->room) {
+		f->room = all->n;
 		f->views = realloc(f->views, f->room * sizeof *f->views);
 		assert(f->views);
 	}
-	for (const struct effect *e = f->turn.message.head; e; e = e->next) {
+	for (const struct effect *e = all->head; e; e = e->next) {
 		struct effect_view *v = &f->views[n++];
 		*v = (struct effect_view){ .kind = kind_of(e->op), .to = e->to, .table = e->table, .key = e->key, .value = e->value, .number = e->number };
 		ProtobufCMessage *m;
@@ -101,6 +101,34 @@ size_t turn_fake_effects(struct turn_fake *f, const struct effect_view **ret)
 	}
 	*ret = f->views;
 	return n;
+}
+
+size_t turn_fake_effects(struct turn_fake *f, const struct effect_view **ret)
+{
+	return show(f, &f->turn.message, ret);
+}
+
+size_t turn_fake_released(struct turn_fake *f, const struct effect_view **ret)
+{
+	return show(f, &f->turn.release, ret);
+}
+
+const struct error *turn_fake_error(const struct turn_fake *f)
+{
+	return f->turn.error_set ? &f->turn.error : NULL;
+}
+
+int turn_fake_next(struct turn_fake *f)
+{
+	int r = turn_message_apply(&f->turn);
+	turn_message_begin(&f->turn);
+	return r;
+}
+
+void turn_fake_undo(struct turn_fake *f)
+{
+	turn_message_drop(&f->turn);
+	turn_message_begin(&f->turn);
 }
 
 int turn_fake_commit(struct turn_fake *f)

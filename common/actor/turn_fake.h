@@ -18,3 +18,10 @@ void turn_fake_clock(struct turn_fake *f, uint64_t now_ms, uint64_t wall_ms);
 size_t turn_fake_effects(struct turn_fake *f, const struct effect_view **ret); /* of the message so far; valid until commit or drop */
 int turn_fake_commit(struct turn_fake *f);   /* applies the puts and deletes to the store and forgets the effects, and what lay in the turn's arena */
 void turn_fake_drop(struct turn_fake *f);
+
+/* A turn of several messages, as in a process: after each handler next or undo, at the end commit or drop. */
+int turn_fake_next(struct turn_fake *f);     /* its rows go to the turn's transaction, the rest waits for the commit */
+void turn_fake_undo(struct turn_fake *f);    /* a handler that refused */
+/* What would leave behind the commit, in order, without rows; valid until commit or drop. */
+size_t turn_fake_released(struct turn_fake *f, const struct effect_view **ret);
+const struct error *turn_fake_error(const struct turn_fake *f); /* of turn_fail since the last next, undo, commit or drop; NULL: none */

@@ -42,7 +42,8 @@ void store_read_end(struct store_txn *t);
 int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value);
 int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value); /* 0, ERROR_STORE (map full), negative */
 int store_delete(struct store_txn *t, unsigned table, struct slice key);                  /* 0, ERROR_NOT_FOUND, negative */
-/* The first row with key >= from (last: the last row with key <= from; an empty from = the very last). 0, ERROR_NOT_FOUND, ... */
+/* The first row with key >= from (backward: the last row with key <= from; an empty from = the very last). 0, ERROR_NOT_FOUND, ERROR_CORRUPT (*ret_key is the key of the
+ * row that is in the way), negative. */
 int store_seek(struct store_txn *t, unsigned table, struct slice from, bool backward, struct slice *ret_key, struct slice *ret_value);
 /* STORE_OWN as a table number is the store's own table (the version row); the runtime keeps a row of its own there. */
 #define STORE_OWN UINT32_MAX

@@ -113,10 +113,8 @@ int store_seek(struct store_txn *t, unsigned table, struct slice from, bool back
 	if (r)
 		return write_code(t, r);
 	struct slice key = SLICE(k.mv_data, k.mv_size);
-	int code = row_check(key, &v, ret_value);
-	if (!code)
-		*ret_key = key;
-	return code;
+	*ret_key = key;
+	return row_check(key, &v, ret_value);
 }
 
 int store_scan(struct store_txn *t, unsigned table, struct slice from, bool backward, int (*fn)(void *ctx, struct slice key, struct slice value), void *ctx)

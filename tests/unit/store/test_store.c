@@ -261,6 +261,8 @@ START_TEST(a_byte_that_changed_in_a_value_is_an_error_and_never_a_wrong_row)
 		struct slice k, v;
 		ck_assert_int_eq(store_read(s, &t), 0);
 		ck_assert_int_eq(store_seek(t, ROWS, SLICE(NULL, 0), false, &k, &v), ERROR_CORRUPT);
+		ck_assert_uint_eq(k.len, 4);
+		ck_assert_uint_eq(key_read_u32(k.data), 1);
 		*out = '\0';
 		ck_assert_int_eq(store_scan(t, ROWS, SLICE(NULL, 0), false, collect, out), ERROR_CORRUPT);
 		store_read_end(t);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/control.pb-c.h"
+#include "proto/ledger.pb-c.h"
 
 #define TYPES_MAX 512
 
@@ -27,6 +28,12 @@ const ProtobufCMessageDescriptor *const *fill_types(size_t *ret_n)
 	if (!n) {
 		collect(&troupe__frame__descriptor, types, &n);
 		collect(&troupe__control__descriptor, types, &n);
+		collect(&troupe__task_record__descriptor, types, &n);
+		collect(&troupe__state_record__descriptor, types, &n);
+		collect(&troupe__lease_record__descriptor, types, &n);
+		collect(&troupe__queue_record__descriptor, types, &n);
+		collect(&troupe__meta_record__descriptor, types, &n);
+		collect(&troupe__requirement_record__descriptor, types, &n);
 	}
 	*ret_n = n;
 	return types;

@@ -1,0 +1,177 @@
+/* The promises. I1 nothing acknowledged is lost; I2 nothing from nowhere; I3 (worker.c) one live attempt; I4 a result is that of an attempt that ended well, committed
+ * once; I5 final is final; I6 all becomes final; I7 strict order; I8 the store agrees with itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/wire/codec.h"
+#include "tests/sim/sim.h"
+
+struct sim_task *task_of(struct sim *s, const uint8_t *id)
+{
+	uint32_t n = key_read_u32(id + 12);
+	if (n >= s->n_tasks || memcmp(s->tasks[n].id.b, id, 16) != 0)
+		broken(s, "I2", "a task that nobody has submitted");
+	return &s->tasks[n];
+}
+
+static bool was_done(const struct sim_task *t, uint64_t token)
+{
+	for (unsigned i = 0; i < t->n_done; i++)
+		if (t->done_tokens[i] == token)
+			return true;
+	return false;
+}
+
+void check_final(struct sim *s, struct sim_task *t, Troupe__TaskState state, uint32_t run, uint64_t token)
+{
+	unsigned n = (unsigned)(t - s->tasks);
+	if (!sched_is_final(state))
+		broken(s, "I5", "task %u is told to be final, and is in state %d", n, (int)state);
+	if (state == TROUPE__TASK_STATE__DONE && !was_done(t, token))
+		broken(s, "I4", "task %u is done by token %llu, which has not ended well", n, (unsigned long long)token);
+	bool same = t->final == state && t->final_run == run && t->final_token == token;
+	if (t->final && !same && !(t->retry_asked && run >= t->final_run && t->final == TROUPE__TASK_STATE__DEAD))
+		broken(s, "I5", "task %u was %d (run %u, token %llu) and is %d (run %u, token %llu)", n, (int)t->final, t->final_run, (unsigned long long)t->final_token, (int)state, run,
+		       (unsigned long long)token);
+	t->final = state;
+	t->final_run = run;
+	t->final_token = token;
+}
+
+/* --- after every commit --- */
+
+static unsigned queue_index(struct sim *s, const char *name)
+{
+	if (strcmp(name, "a") != 0 && strcmp(name, "b") != 0)
+		broken(s, "I2", "a queue called %s", name);
+	return (unsigned)(name[0] - 'a');
+}
+
+/* I7: whoever got something got the best; and nobody with a free slot stands beside a ready task. */
+static void check_order(struct sim *s)
+{
+	struct stage *g = s->stage;
+	bool ready[2] = { false, false };
+	uint32_t priority[2] = { 0, 0 };
+	struct store_txn *view;
+	if (store_read(g->store, &view))
+		broken(s, "store", "cannot be read");
+	for (unsigned q = 0; q < 2; q++) {
+		const struct queue *queue = queue_find(g->c, q ? "b" : "a");
+		uint8_t from[20] = { 0 };
+		struct slice key, value;
+		key_u32(from, queue->r.number);
+		if (store_seek(view, T_READY, SLICE(from, sizeof from), false, &key, &value) == 0 && key_read_u32(key.data) == queue->r.number) {
+			ready[q] = true;
+			priority[q] = key_read_u32((const uint8_t *)key.data + 8);
+		}
+	}
+	store_read_end(view);
+	for (size_t i = 0; i < g->n_sent; i++) {
+		const Troupe__Envelope *env = stage_read(g, &g->sent[i]);
+		for (size_t k = 0; env->body_case == TROUPE__ENVELOPE__BODY_RUN && k < env->run->n_tasks; k++) {
+			const Troupe__Assignment *a = env->run->tasks[k];
+			unsigned q = queue_index(s, a->queue);
+			const struct sim_task *t = task_of(s, a->id.data);
+			if (s->paused[q])
+				broken(s, "pause", "task %u is given while its queue is paused", (unsigned)(t - s->tasks));
+			for (unsigned other = 0; other < 2; other++)
+				if (ready[other] && !s->paused[other] && priority[other] < t->priority)
+					broken(s, "I7", "task %u of priority %u is given, one of %u waits", (unsigned)(t - s->tasks), t->priority, priority[other]);
+		}
+	}
+	for (const struct worker *w = g->c->workers; w; w = w->next)
+		for (unsigned q = 0; q < 2; q++)
+			if (worker_may_work(w) && w->held < w->slots && ready[q] && !s->paused[q])
+				broken(s, "I6", "%s has a free slot, and queue %u has work", w->address, q);
+}
+
+void check_commit(struct sim *s)
+{
+	struct stage *g = s->stage;
+	for (unsigned q = 0; q < 2; q++)
+		s->paused[q] = queue_find(g->c, q ? "b" : "a")->r.paused;
+	check_order(s);
+}
+
+/* --- every task --- */
+
+static void check_task(struct sim *s, struct sim_task *t)
+{
+	struct stage *g = s->stage;
+	unsigned n = (unsigned)(t - s->tasks);
+	arena_reset(g->arena);
+	Troupe__TaskState state = stage_state_of(g, &t->id);
+	if (state == TROUPE__TASK_STATE__TASK_ANY) {
+		if (t->acked)
+			broken(s, "I1", "task %u was acknowledged and is not there", n);
+		return;
+	}
+	if (!sched_is_final(state)) {
+		if (t->final && !t->retry_asked)
+			broken(s, "I5", "task %u was final (%d) and is in state %d", n, (int)t->final, (int)state);
+		return;
+	}
+	const Troupe__StateRecord *st = stage_state(g, &t->id);
+	check_final(s, t, state, st->run, st->token);
+	if (state != TROUPE__TASK_STATE__DONE)
+		return;
+	char want[32];
+	size_t len = (size_t)snprintf(want, sizeof want, "result of %llu", (unsigned long long)st->token);
+	if (!st->outcome || st->outcome->output.len != len || memcmp(st->outcome->output.data, want, len) != 0)
+		broken(s, "I4", "task %u does not have the result of its token %llu", n, (unsigned long long)st->token);
+}
+
+static void check_unique(struct sim *s)
+{
+	bool held[2][16] = { { false } };
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		struct sim_task *t = &s->tasks[i];
+		if (!t->key)
+			continue;
+		arena_reset(s->stage->arena);
+		Troupe__TaskState state = stage_state_of(s->stage, &t->id);
+		if (state == TROUPE__TASK_STATE__TASK_ANY || sched_is_final(state) || t->retry_asked)
+			continue;
+		if (held[t->queue][t->key])
+			broken(s, "unique", "two tasks that are not final have key %u", t->key);
+		held[t->queue][t->key] = true;
+	}
+}
+
+void check_all(struct sim *s)
+{
+	static const struct who me = { .peer = 1 };
+	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	uint64_t there = 0;
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		check_task(s, &s->tasks[i]);
+		there += stage_task(s->stage, &s->tasks[i].id) != NULL;
+	}
+	check_unique(s);
+	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
+	env.check_store = &m;
+	const Troupe__Envelope *answer = stage_ask(s->stage, &me, &env);
+	if (!answer)
+		broken(s, "I8", "the store cannot be checked: %s", s->stage->refusal.text);
+	if (answer->store_checked->problems)
+		broken(s, "I8", "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "a problem");
+	if (answer->store_checked->tasks != there)
+		broken(s, "I2", "%llu tasks are in the store, %llu of them were submitted", (unsigned long long)answer->store_checked->tasks, (unsigned long long)there);
+}
+
+void check_end(struct sim *s)
+{
+	check_all(s);
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		struct sim_task *t = &s->tasks[i];
+		if (t->acked && !t->final)
+			broken(s, "I6", "task %u was acknowledged and is not final at rest: state %d", i, (int)stage_state_of(s->stage, &t->id));
+	}
+	if (s->stage->c->leases.n)
+		broken(s, "I8", "%zu leases at rest", s->stage->c->leases.n);
+	for (unsigned i = 0; i < SIM_CLIENTS; i++)
+		if (s->clients[i].pending)
+			broken(s, "I6", "client %u has no answer", i);
+}
