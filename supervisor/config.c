@@ -726,9 +726,7 @@ static void check_names(struct text *t, struct config_node *root, cfg_t *section
 		for (unsigned i = 0; i < n; i++)
 			if (strcmp(names[i], at->name) == 0) {
 				t->n_errors++;
-				if (t->errors)
-					fprintf(t->errors, "%s:%u: \"%s\" is already the name of the child in line %u [config-duplicate]\n  give one of the two another name\n",
-					        t->name, at->line, at->name, lines[i]);
+				text_print(t->errors, t->name, at->line, "config-duplicate", "give one of the two another name", "\"%s\" is already the name of the child in line %u", at->name, lines[i]);
 			}
 		names[n] = at->name;
 		lines[n++] = at->line;
@@ -790,9 +788,8 @@ int config_load(const char *path, FILE *errors, struct config **ret)
 	int r = file_read_all(path, 4 * MIB, &buffer, &len);
 	if (r) {
 		int code = r == -ENOENT ? ERROR_NOT_FOUND : r == -EACCES ? ERROR_NOT_ALLOWED : ERROR_CONFIG;
-		if (errors)
-			fprintf(errors, "%s:1: cannot be read: %s [config-file]\n  %s\n", path, r < 0 ? strerror(-r) : "larger than 4 MiB",
-			        code == ERROR_NOT_FOUND ? "name another with -c FILE, or copy the example" : "check its owner and mode");
+		text_print(errors, path, 1, "config-file", code == ERROR_NOT_FOUND ? "name another with -c FILE, or copy the example" : "check its owner and mode",
+		           "cannot be read: %s", r < 0 ? strerror(-r) : "larger than 4 MiB");
 		return code;
 	}
 	return config_parse(buffer, path, errors, ret);
@@ -862,9 +859,7 @@ static int add_node(struct tree *t, struct child *above, struct config_node *n, 
 	const char *why = child_spec_check(&n->spec, n->kind == CONFIG_PROCESS ? NULL : &n->sup, above ? &above->sup->spec : NULL);
 	int r = why ? ERROR_BAD_REQUEST : tree_add(t, above, n->name, &n->spec, n->kind == CONFIG_PROCESS ? NULL : &n->sup, n, &made);
 	if (r > 0) {
-		if (errors)
-			fprintf(errors, "%s:%u: \"%s\" cannot be part of the tree: %s [config-tree]\n  see troupe.conf(5)\n", c->path, n->line, n->name,
-			        why ? why : error_name(r));
+		text_print(errors, c->path, n->line, "config-tree", "see troupe.conf(5)", "\"%s\" cannot be part of the tree: %s", n->name, why ? why : error_name(r));
 		return ERROR_CONFIG;
 	}
 	if (r < 0)

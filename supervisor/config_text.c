@@ -29,16 +29,27 @@ static const char *file_of(const struct text *t, const cfg_t *section)
 	return section->filename && strcmp(section->filename, "[buf]") != 0 ? section->filename : t->name;
 }
 
-static void complain_at(struct text *t, const char *file, unsigned line, const char *id, const char *cure, const char *fmt, va_list ap)
+static void print(FILE *errors, const char *file, unsigned line, const char *id, const char *cure, const char *fmt, va_list ap)
 {
-	t->n_errors++;
-	if (!t->errors)
+	_cleanup_(freep) char *message = NULL;
+	if (!errors || vasprintf(&message, fmt, ap) < 0)
 		return;
-	fprintf(t->errors, "%s:%u: ", file ? file : t->name, line);
-	vfprintf(t->errors, fmt, ap);
-	fprintf(t->errors, " [%s]\n", id);
-	if (cure && *cure)
-		fprintf(t->errors, "  %s\n", cure);
+	utf8_clean(message); /* a file may hold any bytes */
+	fprintf(errors, "%s:%u: %s [%s]\n", file, line, message, id);
+	if (!cure || !*cure)
+		return;
+	_cleanup_(freep) char *clean = strdup(cure);
+	if (clean)
+		utf8_clean(clean);
+	fprintf(errors, "  %s\n", clean ? clean : "");
+}
+
+void text_print(FILE *errors, const char *file, unsigned line, const char *id, const char *cure, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	print(errors, file, line, id, cure, fmt, ap);
+	va_end(ap);
 }
 
 const struct text_place *text_place(const struct text *t, const cfg_t *section, const char *key)
@@ -64,8 +75,21 @@ void text_complain(struct text *t, cfg_t *section, const char *key, const char *
 		p = place_of_section(t, section);
 	va_list ap;
 	va_start(ap, fmt);
-	complain_at(t, p ? p->file : NULL, p ? p->line : 1, id, cure, fmt, ap);
+	t->n_errors++;
+	print(t->errors, p ? p->file : t->name, p ? p->line : 1, id, cure, fmt, ap);
 	va_end(ap);
+}
+
+/* One line of UTF-8: everything else would be refused later, by somebody who does not know where it was said. */
+static void check_bytes(struct text *t, const cfg_t *section, const char *what, const char *value)
+{
+	bool clean = utf8_valid((const uint8_t *)value, strlen(value));
+	for (const char *s = value; *s && clean; s++)
+		clean = (unsigned char)*s >= ' ' || *s == '\t';
+	if (clean)
+		return;
+	t->n_errors++;
+	text_print(t->errors, file_of(t, section), (unsigned)section->line, "config-value", "write one line of UTF-8", "%s: \"%s\" holds bytes that are no text", what, value);
 }
 
 /* Called by libconfuse after every value and at the end of every section. */
@@ -74,13 +98,14 @@ static int on_value(cfg_t *section, cfg_opt_t *opt)
 	struct text *t = parsing;
 	bool is_section = opt->type == CFGT_SEC;
 	cfg_t *made = is_section ? cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1) : NULL;
+	const char *value = made ? cfg_title(made) : opt->type == CFGT_STR && cfg_opt_size(opt) ? cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1) : NULL;
+	if (value)
+		check_bytes(t, made ? made : section, opt->name, value);
 	if (!is_section && !(opt->flags & CFGF_LIST)) {
 		const struct text_place *before = text_place(t, section, opt->name);
 		if (before) {
 			t->n_errors++;
-			if (t->errors)
-				fprintf(t->errors, "%s:%d: %s is said twice, first in line %u [config-repeated]\n  remove one of them\n",
-				        file_of(t, section), section->line, opt->name, before->line);
+			text_print(t->errors, file_of(t, section), (unsigned)section->line, "config-repeated", "remove one of them", "%s is said twice, first in line %u", opt->name, before->line);
 			return 0;
 		}
 	}
@@ -130,8 +155,7 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		snprintf(cure, sizeof cure, "give one of the two another name");
 	}
 	t->n_errors++;
-	if (t->errors)
-		fprintf(t->errors, "%s:%d: %s [%s]\n  %s\n", file_of(t, cfg), cfg->line, message, id, cure);
+	text_print(t->errors, file_of(t, cfg), (unsigned)cfg->line, id, cure, "%s", message);
 }
 
 struct maker { cfg_opt_t *o; unsigned n; };
@@ -241,17 +265,15 @@ static bool braces_balance(struct text *t, const char *s)
 			depth--;
 		} else if (*s == '}') {
 			t->n_errors++;
-			if (t->errors)
-				fprintf(t->errors, "%s:%u: this brace closes nothing [config-brace]\n  take it out, or add the '{' that it should close\n", t->name, line);
+			text_print(t->errors, t->name, line, "config-brace", "take it out, or add the '{' that it should close", "this brace closes nothing");
 			return false;
 		}
 	}
 	if (depth == 0)
 		return true;
 	t->n_errors++;
-	if (t->errors)
-		fprintf(t->errors, "%s:%u: the brace opened here is never closed [config-brace]\n  add a '}'\n", t->name,
-		        open_line[depth <= ELEMENTS(open_line) ? depth - 1 : ELEMENTS(open_line) - 1]);
+	text_print(t->errors, t->name, open_line[depth <= ELEMENTS(open_line) ? depth - 1 : ELEMENTS(open_line) - 1], "config-brace", "add a '}'",
+	           "the brace opened here is never closed");
 	return false;
 }
 

@@ -19,6 +19,8 @@ struct text {
 };
 
 /* Reports a problem at a key of a section (key NULL: at the section). */
+/* One problem, as config_load writes them, made one line of UTF-8 each. errors NULL: nothing is written. */
+void text_print(FILE *errors, const char *file, unsigned line, const char *id, const char *cure, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 void text_complain(struct text *t, cfg_t *section, const char *key, const char *id, const char *cure, const char *fmt, ...)
 	__attribute__((format(printf, 6, 7)));
 /* Parses. 0 or ERROR_CONFIG (reported). */
