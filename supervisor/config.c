@@ -912,6 +912,21 @@ static void dump_node(const struct config_node *n, unsigned depth, FILE *out)
 		dump_node(k, depth + 1, out);
 }
 
+static void warn_node(const struct config *c, const struct config_node *n, FILE *errors)
+{
+	const struct launch *worker = n->kind == CONFIG_POOL && n->first ? &n->first->launch : NULL;
+	if (worker && geteuid() == 0 && (!worker->user || worker->uid == c->uid))
+		text_print(errors, c->path, n->line, "config-same-user", "give the pool a user of its own",
+		           "warning: the tasks of %s run as the user who owns the queue's store, and could change it", n->name);
+	for (const struct config_node *k = n->first; k; k = k->next)
+		warn_node(c, k, errors);
+}
+
+void config_warn(const struct config *c, FILE *errors)
+{
+	warn_node(c, c->root, errors);
+}
+
 void config_dump(const struct config *c, FILE *out)
 {
 	for (size_t i = 0; i < c->n_sources; i++)

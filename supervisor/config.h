@@ -72,6 +72,8 @@ int config_load(const char *path, FILE *errors, struct config **ret);
 /* The same from memory; name stands for the file in messages. */
 int config_parse(const char *text, const char *name, FILE *errors, struct config **ret);
 struct config *config_free(struct config *c);    /* NULL accepted */
+/* What is right, and yet not as it should be, to errors. */
+void config_warn(const struct config *c, FILE *errors);
 void config_dump(const struct config *c, FILE *out);
 
 /* Where the file is looked for without -c. */

@@ -82,7 +82,10 @@ static void handle(struct process *p, const Troupe__Control *c, int fd)
 		on_start_failed(p, c->start_failed);
 		return;
 	case TROUPE__CONTROL__BODY_PONG:
-		p->pinged_at_ms = 0;
+		if (!(c->pong->nonce & NONCE_DEEP))
+			p->pinged_at_ms = 0;
+		else if (c->pong->nonce == p->deep_nonce)
+			watchdog_answered(p);
 		return;
 	case TROUPE__CONTROL__BODY_BYE:
 		p->said_bye = true;

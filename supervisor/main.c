@@ -119,14 +119,16 @@ int main(int argc, char **argv)
 	if (r)
 		return r < 0 ? 71 : 78;
 	int code = 0;
-	if (o.dump)
+	if (o.dump) {
 		config_dump(config, stdout);
-	else if (o.check)
+	} else if (o.check) {
+		config_warn(config, stderr);
 		printf("%s: the configuration is right\n", o.path);
-	else if (o.detach)
+	} else if (o.detach) {
 		code = detach(argc, argv, &o);
-	else
+	} else {
 		code = supervisor_run(steal(&config), &o.run);
+	}
 	config_free(config);
 	return code;
 }

@@ -31,6 +31,7 @@ struct process {
 	bool start_fatal, said_bye;
 	Troupe__Reason bye;
 	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
+	uint64_t deep_nonce;        /* of the watchdog's question; 0: answered */
 	bool pending;               /* dead, its family not proven empty */
 	pid_t pending_pid;
 	bool ordered;               /* asked to stop, or killed by us without a fault of its own */
@@ -102,6 +103,7 @@ struct node {
 	int ready_fd, state_lock, run_lock;
 	const char *pid_file;
 	struct notify notify;
+	uint64_t watchdog_at_ms;      /* the next round; TIME_NEVER without a service manager's watchdog */
 	struct cgroup cgroup;
 	struct stderr_log log;
 	bool up, stopping;
@@ -150,6 +152,9 @@ void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[1
 
 /* watch.c */
 void watch_children(struct node *n, uint64_t now_ms);
+#define NONCE_DEEP (1ull << 63) /* of the watchdog's pings */
+void watchdog_round(struct node *n, uint64_t now_ms);
+void watchdog_answered(struct process *p);
 
 /* outbox.c */
 struct outbox *outbox_new(void);

@@ -102,6 +102,8 @@ static void on_up(struct node *n)
 		n->ready_fd = -1;
 	}
 	notify_send(&n->notify, "READY=1\nSTATUS=running\nMAINPID=%d", (int)getpid());
+	if (n->notify.watchdog_ms)
+		n->watchdog_at_ms = loop_now_ms(n->loop);
 	log_info("node is up", LOG_S("run_dir", n->config->run_dir), LOG_U("pid", getpid()));
 	outbox_say(n, "info", "node.up", NULL, NULL, "trouped %s, pid %d", TROUPE_VERSION, (int)getpid());
 }

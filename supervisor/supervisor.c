@@ -35,6 +35,8 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 		cgroup_tidy(&n->cgroup);
 		n->ping_at_ms = now_ms + LOOK_EVERY_MS;
 	}
+	if (now_ms >= n->watchdog_at_ms)
+		watchdog_round(n, now_ms);
 	uint64_t write_at_ms = evidence_tick(n, now_ms), due = tree_next_due(n->tree);
 	if (now_ms >= due) {
 		struct event e = { .kind = EVENT_TIME, .now_ms = now_ms };
@@ -44,6 +46,8 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
 	if (write_at_ms < at_ms)
 		at_ms = write_at_ms;
+	if (n->watchdog_at_ms < at_ms)
+		at_ms = n->watchdog_at_ms;
 	return due < at_ms ? due : at_ms;
 }
 
@@ -225,7 +229,7 @@ int supervisor_run(struct config *c, const struct supervisor_options *o)
 	n->state_lock = n->run_lock = -1;
 	stderr_log_find(&n->log);
 	notify_open(&n->notify);
-	n->sweep_at_ms = TIME_NEVER;
+	n->sweep_at_ms = n->watchdog_at_ms = TIME_NEVER;
 	n->started_at_ms = clock_mono_ms();
 	int code = open_node(n);
 	if (!code) {

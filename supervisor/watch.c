@@ -1,4 +1,8 @@
-/* Hung children: no answer to a ping (stopped, or stuck in their loop), a turn or a commit that takes too long by the status cell. */
+/* Hung children: no answer to a ping (stopped, or stuck in their loop), a turn or a commit that takes too long by the status cell.
+ *
+ * And the service manager's watchdog, which is to notice what we do not: it is told of life only when each coordinator that is up has answered from a turn that
+ * committed. One that is not up is our own business: it is being started, or an operator knows why not. */
+#include <string.h>
 #include "supervisor/node.h"
 
 #define PING_PATIENCE_MS 10000u
@@ -9,14 +13,14 @@ static void hung(struct node *n, struct process *p, uint64_t now_ms, enum reason
 	step(n, &e);
 }
 
-static void ping(struct process *p, uint64_t now_ms)
+static void ping(struct process *p, uint64_t nonce, bool deep)
 {
 	Troupe__Control c = TROUPE__CONTROL__INIT;
 	Troupe__PingChild ask = TROUPE__PING_CHILD__INIT;
-	ask.nonce = now_ms;
+	ask.nonce = nonce;
+	ask.deep = deep;
 	c.body_case = TROUPE__CONTROL__BODY_PING;
 	c.ping = &ask;
-	p->pinged_at_ms = now_ms;
 	process_send(p, &c);
 }
 
@@ -32,8 +36,10 @@ void watch_children(struct node *n, uint64_t now_ms)
 			hung(n, p, now_ms, REASON_WATCHDOG, "no answer to a ping");
 			continue;
 		}
-		if (!p->pinged_at_ms)
-			ping(p, now_ms);
+		if (!p->pinged_at_ms) {
+			p->pinged_at_ms = now_ms;
+			ping(p, now_ms, false);
+		}
 		if (!p->cell)
 			continue;
 		struct status_cell cell;
@@ -42,4 +48,37 @@ void watch_children(struct node *n, uint64_t now_ms)
 		if (limit_ms && cell.since_ms <= now_ms && now_ms - cell.since_ms > limit_ms + late_ms)
 			hung(n, p, now_ms, REASON_TURN_TIMEOUT, cell.phase == PHASE_TURN ? "a turn is older than turn_timeout" : "a commit is older than disk_timeout");
 	}
+}
+
+/* --- the service manager's watchdog --- */
+
+static bool is_up(const struct process *p)
+{
+	return p->pid > 0 && p->life.fd >= 0 && p->child->state == CHILD_UP && p->child->incarnation == p->incarnation;
+}
+
+static void watchdog_conclude(const struct node *n)
+{
+	for (const struct process *p = n->processes; p; p = p->next)
+		if (p->deep_nonce && is_up(p))
+			return;
+	notify_send(&n->notify, "WATCHDOG=1");
+}
+
+void watchdog_answered(struct process *p)
+{
+	p->deep_nonce = 0;
+	watchdog_conclude(p->node);
+}
+
+void watchdog_round(struct node *n, uint64_t now_ms)
+{
+	for (struct process *p = n->processes; p; p = p->next) {
+		if (!is_up(p) || strncmp(p->child->name, "coordinator:", 12) != 0)
+			continue;
+		p->deep_nonce = NONCE_DEEP | ++n->next_ref;
+		ping(p, p->deep_nonce, true);
+	}
+	n->watchdog_at_ms = now_ms + n->notify.watchdog_ms / 3;
+	watchdog_conclude(n);
 }

@@ -224,7 +224,7 @@ static int control_handle(struct actor *a, struct arena *arena, Troupe__Control 
 {
 	switch (c->body_case) {
 	case TROUPE__CONTROL__BODY_PING:
-		return control_pong(a, c->ref, c->ping->nonce);
+		return c->ping->deep ? control_event(a, EVENT_PING, arena, c) : control_pong(a, c->ref, c->ping->nonce);
 	case TROUPE__CONTROL__BODY_STOP:
 		a->stopping = true;
 		return control_event(a, EVENT_STOP, arena, c);

@@ -116,6 +116,15 @@ static int refuse_role(struct actor *a, const struct message *m, const char *wha
 	return turn_fail(a->turn, &e);
 }
 
+/* A row of our own, so that the turn has something to commit. */
+static int touch_store(struct actor *a)
+{
+	if (!a->store)
+		return 0;
+	uint64_t *wall = arena_copy(a->turn->arena, &a->turn->wall_ms, sizeof a->turn->wall_ms);
+	return wall ? turn_put(a->turn, STORE_OWN, SLICE("ping", 4), SLICE(wall, sizeof *wall)) : -ENOMEM;
+}
+
 static int on_ping(struct actor *a, const struct message *m)
 {
 	const Troupe__Ping *p = m->env->ping;
@@ -127,13 +136,8 @@ static int on_ping(struct actor *a, const struct message *m)
 	pong.pid = (uint32_t)getpid();
 	out.body_case = TROUPE__ENVELOPE__BODY_PONG;
 	out.pong = &pong;
-	if (p->deep && a->store) {
-		uint64_t *wall = arena_copy(a->turn->arena, &a->turn->wall_ms, sizeof a->turn->wall_ms);
-		int r = wall ? turn_put(a->turn, STORE_OWN, SLICE("ping", 4), SLICE(wall, sizeof *wall)) : -ENOMEM;
-		if (r)
-			return r;
-	}
-	return turn_reply(a->turn, m, &out);
+	int r = p->deep ? touch_store(a) : 0;
+	return r ? r : turn_reply(a->turn, m, &out);
 }
 
 static int on_verb(struct actor *a, const struct message *m)
@@ -330,6 +334,18 @@ static void reload_keep(struct actor *a, struct event *e)
 	conn_roles(a);
 }
 
+static int event_ping(struct actor *a, const struct event *e)
+{
+	Troupe__Control c = TROUPE__CONTROL__INIT;
+	Troupe__PongChild pong = TROUPE__PONG_CHILD__INIT;
+	pong.nonce = e->control->ping->nonce;
+	c.ref = e->control->ref;
+	c.body_case = TROUPE__CONTROL__BODY_PONG;
+	c.pong = &pong;
+	int r = touch_store(a);
+	return r ? r : turn_control(a->turn, &c);
+}
+
 static int event_handle(struct actor *a, struct event *e)
 {
 	const struct actor_def *d = a->def;
@@ -352,13 +368,15 @@ static int event_handle(struct actor *a, struct event *e)
 	case EVENT_POST:
 		a->n_posts--;
 		return e->fn(t, a->state, e->arg);
+	case EVENT_PING:
+		return event_ping(a, e);
 	}
 	return 0;
 }
 
 int dispatch_event(struct actor *a, struct event *e)
 {
-	static const char *const names[] = { "answer", "down", "link", "client gone", "control", "stop", "reload", "post" };
+	static const char *const names[] = { "answer", "down", "link", "client gone", "control", "stop", "reload", "post", "ping" };
 	turn_message_begin(a->turn);
 	status_message(a->status, NULL);
 	int code = event_handle(a, e);

@@ -72,7 +72,7 @@ bool kind_costs_credit(Troupe__Kind k);
 
 /* --- events: what enters a turn beside messages --- */
 
-enum event_kind { EVENT_ANSWER, EVENT_DOWN, EVENT_LINK, EVENT_GONE, EVENT_CONTROL, EVENT_STOP, EVENT_RELOAD, EVENT_POST };
+enum event_kind { EVENT_ANSWER, EVENT_DOWN, EVENT_LINK, EVENT_GONE, EVENT_CONTROL, EVENT_STOP, EVENT_RELOAD, EVENT_POST, EVENT_PING };
 struct event {
 	struct event *next;
 	enum event_kind kind;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """supervision.py BUILD: trouped over real processes. Each story has a node of its own."""
-import os, re, signal, subprocess, sys, time
+import os, re, signal, socket, subprocess, sys, time
 from node import Node, Tap, exe, kill, until
 
 build = os.path.abspath(sys.argv[1])
@@ -384,6 +384,44 @@ def _():
     finally:
         for path, _, _ in os.walk(group, topdown=False):
             until(lambda: removed(path), 5, "the group can be removed")
+
+
+@story("the service manager hears READY, then of life only by a coordinator's commit, then STOPPING")
+def _():
+    address = "/tmp/troupe-notify.%d" % os.getpid()
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    door.bind(address)
+    door.settimeout(0.01)
+    heard = []
+
+    def hears(word):
+        try:
+            while True:
+                heard.append(door.recv(4096).decode())
+        except TimeoutError:
+            pass
+        return any(word in text for text in heard)
+
+    def go(node):
+        node.start(NOTIFY_SOCKET=address, WATCHDOG_USEC="600000")
+        until(lambda: hears("READY=1"), 5, "READY")
+        until(lambda: hears("WATCHDOG=1"), 5, "WATCHDOG")
+        coordinator = node.actors("coordinator:")[0]
+        os.kill(coordinator, signal.SIGSTOP)
+        end = time.monotonic() + 1 # an answer that was under way may still come
+        while time.monotonic() < end:
+            hears("")
+        del heard[:]
+        silent = not any(hears("WATCHDOG=1") for _ in range(100))
+        os.kill(coordinator, signal.SIGCONT)
+        until(lambda: hears("WATCHDOG=1"), 5, "WATCHDOG of a coordinator that goes on")
+        node.stop()
+        return silent and hears("STOPPING=1"), silent, heard
+    try:
+        return run(HEAD + 'supervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n}\n', go)
+    finally:
+        door.close()
+        os.unlink(address)
 
 
 wanted = sys.argv[2:]

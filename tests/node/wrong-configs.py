@@ -38,6 +38,11 @@ with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
     open(path, "w").write(GOOD)
     right = check()
     tap.point(right.returncode == 0, "the configuration that the others differ from is right", right.stderr)
+    if os.geteuid() == 0:
+        tap.point(re.match(r"%s:5: warning: .*pool p .* \[config-same-user\]\n  give the pool a user" % re.escape(path), right.stderr),
+                  "tasks under the user who owns the store are warned of", right.stderr)
+        open(path, "w").write(GOOD.replace("mode = exec", 'mode = exec  user = "nobody"'))
+        tap.point(check().stderr == "", "tasks under a user of their own are not")
     for what, text, line, message, cure in WRONG:
         open(path, "w").write(text)
         done = check()
