@@ -199,8 +199,7 @@ int spawn(const struct launch *l, const struct spawn_where *where, struct spawne
 			close(life[0]);
 		return fail_errno(e, "fork", fork_errno);
 	}
-	close(report_write);
-	report_write = -1;
+	close(steal_fd(&report_write));
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	/* End of file says that exec has happened: the pipe is close-on-exec. */

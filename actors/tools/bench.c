@@ -149,7 +149,7 @@ static json_t *bench_row(struct bench *b, const char *what, uint64_t n, uint64_t
 		qsort(b->took_us, b->n_took, sizeof *b->took_us, us_compare);
 	row_text(row, "what", what);
 	row_number(row, "count", n);
-	json_object_set_new(row, "seconds", json_real((double)(took_us / 1000) / 1000));
+	json_object_set_new(row, "seconds", json_real((double)took_us / 1e6));
 	row_number(row, "per_second", took_us ? n * 1000000 / took_us : 0);
 	if (b->n_took) {
 		row_number(row, "p50_us", b->took_us[b->n_took / 2]);

@@ -16,9 +16,11 @@
 
 #define WATCH_MS 2000u
 
+static volatile sig_atomic_t has_terminal;
+
 static void on_interrupt(int signal)
 {
-	(void)!write(STDERR_FILENO, "\n", isatty(STDERR_FILENO) ? 1 : 0); /* leave the progress bar's line */
+	(void)!write(STDERR_FILENO, "\n", has_terminal ? 1 : 0); /* leave the progress bar's line */
 	_exit(signal == SIGINT ? EXIT_INTERRUPTED : 128 + signal);
 }
 
@@ -154,6 +156,7 @@ int main(int argc, char **argv)
 	struct tool t = { .verb = NULL };
 	setlocale(LC_ALL, "");
 	signal(SIGPIPE, SIG_IGN);
+	has_terminal = isatty(STDERR_FILENO);
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
 	int status = run(&t, argc, argv);

@@ -94,6 +94,7 @@ static void draw(struct progress *p, uint64_t done, uint64_t now_ms)
 		fprintf(stderr, "%s\n", line);
 	fflush(stderr);
 	p->shown_ms = now_ms;
+	p->shown = done;
 	p->drawn = true;
 }
 
@@ -108,7 +109,8 @@ void progress_end(struct progress *p, uint64_t done)
 {
 	if (p->silent || !p->drawn)
 		return;
-	draw(p, done, clock_mono_ms());
+	if (p->tty || p->shown != done)
+		draw(p, done, clock_mono_ms());
 	if (p->tty)
 		fputc('\n', stderr);
 	p->drawn = false;

@@ -8,6 +8,7 @@ struct progress {
 	const char *name;
 	uint64_t total;                /* 0: not known */
 	uint64_t began_ms, shown_ms;   /* monotonic */
+	uint64_t shown;                /* what was drawn last */
 	bool tty, silent, ascii, drawn;
 };
 /* The line without its end; returns out. Pure. */

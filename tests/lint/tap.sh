@@ -15,6 +15,13 @@ tap_case() {
 	fi
 }
 
+# tap_need TOOL: without it the whole check is skipped.
+tap_need() {
+	command -v "$1" >/dev/null && return
+	echo "1..0 # SKIP there is no $1"
+	exit 0
+}
+
 tap_skip() {
 	tap_n=$((tap_n + 1))
 	echo "ok $tap_n - $1 # SKIP $2"
