@@ -34,7 +34,7 @@ static void fail(struct record *r, const char *what, const char *why, uint64_t n
 	if (r->store)
 		r->store = store_close(r->store);
 	r->again_at_ms = now_ms + AGAIN_MS;
-	snprintf(r->alarm, sizeof r->alarm, "%s: %s %s; crash reports and orders are kept in memory only", r->dir, what, why);
+	snprintf(r->alarm, sizeof r->alarm, "%.150s: %s %.80s; crash reports and orders are kept in memory only", r->dir, what, why);
 }
 
 static const char *why_of(int code)
