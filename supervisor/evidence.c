@@ -64,10 +64,7 @@ void evidence_boot(struct node *n, uint64_t seed, uint64_t incarnation)
 		log_error("the journal cannot be written", LOG_S("why", strerror(-r)));
 		return;
 	}
-	journal_add(n->journal, "boot %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, wall, mono, seed, incarnation);
-	struct window_cursor cursor = { 0 };
-	for (struct window_entry w; tree_windows_save(n->tree, &cursor, &w);)
-		journal_window(n->journal, &w);
+	journal_boot(n->journal, wall, mono, seed, incarnation, n->tree);
 }
 
 /* --- decisions --- */
@@ -80,16 +77,6 @@ static void flush(struct node *n)
 	if (!r && n->journal_failed)
 		log_info("the journal can be written again");
 	n->journal_failed = r != 0;
-}
-
-/* What this moment has added to the windows of one record. */
-static void note_windows(struct node *n, const struct child *c, uint64_t now_ms)
-{
-	struct window_cursor cursor = { .child = c, .begun = true };
-	struct window_entry w;
-	while (cursor.child == c && tree_windows_save(n->tree, &cursor, &w) && cursor.child == c)
-		if (w.at_ms == now_ms)
-			journal_window(n->journal, &w);
 }
 
 void evidence_decided(struct node *n, const struct event *e, const struct actions *todo)
@@ -105,9 +92,9 @@ void evidence_decided(struct node *n, const struct event *e, const struct action
 		if (a->fact == FACT_DOWN || a->fact == FACT_START_FAILED) {
 			journal_add(n->journal, "end %" PRIu64 " %" PRIu64 " %s %d %s %s", e->now_ms, a->incarnation, reason_name(a->reason), a->number,
 			            decision_name(a->decision), a->child->name);
-			note_windows(n, a->child, e->now_ms);
+			journal_windows(n->journal, n->tree, a->child, e->now_ms);
 			if (a->child->above)
-				note_windows(n, a->child->above, e->now_ms);
+				journal_windows(n->journal, n->tree, a->child->above, e->now_ms);
 		} else if (a->fact == FACT_FAILED || a->fact == FACT_GAVE_UP) {
 			journal_add(n->journal, "forget %s", a->child->name);
 		}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include "common/base/crc32c.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 
 #define RECORD_MAX 512u
 #define BOOT_SLACK_MS 5000u /* two readings of the same boot differ by as much when the wall clock is slewed */
@@ -19,6 +20,7 @@
 struct journal {
 	char path[PATH_MAX];
 	int fd;
+	char boot[128];   /* the record of this life */
 	char *data;
 	size_t len, room, written;
 };
@@ -35,12 +37,35 @@ static int open_file(struct journal *j)
 	return 0;
 }
 
+static int each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line, size_t *ret_good, bool *ret_torn);
+
+static bool take_any(void *ctx, const char *record)
+{
+	return true;
+}
+
+/* What is behind a bad line would never be read again. A line that was cut off goes; where a whole one is damaged the file is kept aside. */
+static void mend(const char *path)
+{
+	char aside[PATH_MAX + 16];
+	size_t good;
+	bool torn;
+	if (each(path, take_any, NULL, NULL, &good, &torn) != ERROR_CORRUPT)
+		return;
+	snprintf(aside, sizeof aside, "%s.damaged", path);
+	if (torn ? truncate(path, (off_t)good) : rename(path, aside))
+		log_warn("the journal cannot be mended", LOG_S("path", path), LOG_S("error", strerror(errno)));
+	else
+		log_warn(torn ? "the journal's last line was cut off" : "the journal was damaged: it is kept aside", LOG_S("path", torn ? path : aside));
+}
+
 int journal_open(const char *dir, struct journal **ret)
 {
 	struct journal *j = calloc(1, sizeof *j);
 	if (!j)
 		return -ENOMEM;
 	snprintf(j->path, sizeof j->path, "%s/journal", dir);
+	mend(j->path);
 	int r = open_file(j);
 	if (r) {
 		free(j);
@@ -74,21 +99,40 @@ void journal_add(struct journal *j, const char *fmt, ...)
 	j->data[j->len++] = '\n';
 }
 
-void journal_window(struct journal *j, const struct window_entry *w)
+static void add_window(struct journal *j, const struct window_entry *w, unsigned times)
 {
-	journal_add(j, "window %" PRIu64 " %s %" PRIu32 " %s", w->at_ms, kinds[w->kind], w->step, w->name);
+	if (times)
+		journal_add(j, "window %" PRIu64 " %s %" PRIu32 " %u %s", w->at_ms, kinds[w->kind], w->step, times, w->name);
 }
 
-static void add_windows(struct journal *j, const struct tree *t)
+void journal_windows(struct journal *j, const struct tree *t, const struct child *only, uint64_t at_ms)
 {
-	struct window_cursor cursor = { 0 };
-	struct window_entry w;
-	while (tree_windows_save(t, &cursor, &w))
-		journal_window(j, &w);
+	struct window_cursor cursor = { .child = only, .begun = only != NULL };
+	struct window_entry w, last = { 0 };
+	unsigned times = 0;
+	while (tree_windows_save(t, &cursor, &w) && (!only || cursor.child == only)) {
+		if (at_ms != UINT64_MAX && w.at_ms != at_ms)
+			continue;
+		bool same = times && w.kind == last.kind && w.at_ms == last.at_ms && strcmp(w.name, last.name) == 0;
+		if (!same) {
+			add_window(j, &last, times);
+			times = 0;
+		}
+		last = w;
+		times++;
+	}
+	add_window(j, &last, times);
 }
 
-/* The file is full: it becomes journal.1, and what is still needed of it begins the new one. */
-static int rotate(struct journal *j, const struct tree *windows)
+void journal_boot(struct journal *j, uint64_t wall_ms, uint64_t mono_ms, uint64_t seed, uint64_t first_incarnation, const struct tree *t)
+{
+	snprintf(j->boot, sizeof j->boot, "boot %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, wall_ms, mono_ms, seed, first_incarnation);
+	journal_add(j, "%s", j->boot);
+	journal_windows(j, t, NULL, UINT64_MAX);
+}
+
+/* The file is full: it becomes journal.1, and what still holds of it ends the first write to the new one. */
+static int rotate(struct journal *j, const struct tree *t)
 {
 	char old[PATH_MAX + 8];
 	snprintf(old, sizeof old, "%s.1", j->path);
@@ -96,12 +140,15 @@ static int rotate(struct journal *j, const struct tree *windows)
 		return -errno;
 	close(j->fd);
 	int r = open_file(j);
-	if (!r && windows)
-		add_windows(j, windows);
+	if (!r && j->boot[0]) {
+		journal_add(j, "%s", j->boot);
+		if (t)
+			journal_windows(j, t, NULL, UINT64_MAX);
+	}
 	return r;
 }
 
-int journal_flush(struct journal *j, const struct tree *windows)
+int journal_flush(struct journal *j, const struct tree *t)
 {
 	int r = 0;
 	if (!j->len)
@@ -109,7 +156,7 @@ int journal_flush(struct journal *j, const struct tree *windows)
 	if (j->fd < 0)
 		r = open_file(j);
 	else if (j->written + j->len > JOURNAL_MAX)
-		r = rotate(j, windows);
+		r = rotate(j, t);
 	if (!r) {
 		ssize_t n = write(j->fd, j->data, j->len);
 		r = n < 0 ? -errno : (size_t)n < j->len ? -ENOSPC : 0;
@@ -132,7 +179,7 @@ struct journal *journal_close(struct journal *j)
 	return NULL;
 }
 
-int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line)
+static int each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line, size_t *ret_good, bool *ret_torn)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -146,6 +193,10 @@ int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), vo
 		uint32_t crc;
 		if (!end || end - at < 10 || at[8] != ' ' || sscanf(at, "%8" SCNx32, &crc) != 1 || crc != crc32c(0, at + 9, (size_t)(end - at - 9))) {
 			r = ERROR_CORRUPT;
+			if (ret_good)
+				*ret_good = (size_t)(at - text);
+			if (ret_torn)
+				*ret_torn = !end;
 			break;
 		}
 		*end = 0;
@@ -158,22 +209,58 @@ int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), vo
 	return r;
 }
 
+int journal_each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line)
+{
+	return each(path, fn, ctx, ret_line, NULL, NULL);
+}
+
 /* --- after an unclean death --- */
 
-struct found { char name[CHILD_NAME_MAX + 1]; enum window_kind kind; uint32_t step; uint64_t at_ms; };
+struct found { char name[CHILD_NAME_MAX + 1]; enum window_kind kind; uint32_t step, times; uint64_t at_ms; };
 struct restoring { struct tree *tree; struct found *all; size_t n, room; uint64_t boot_at_ms; bool unclean; };
+
+/* The entry of the same window and time, or a new one; NULL without memory. What is said again is said of the latest moment, so older entries need no look. */
+static struct found *find(struct restoring *r, const char *name, enum window_kind kind, uint64_t at_ms)
+{
+	for (size_t i = r->n; i-- > 0 && r->all[i].at_ms >= at_ms;)
+		if (r->all[i].at_ms == at_ms && r->all[i].kind == kind && strcmp(r->all[i].name, name) == 0)
+			return &r->all[i];
+	if (r->n == r->room) {
+		size_t room = r->room ? 2 * r->room : 64;
+		struct found *all = reallocarray(r->all, room, sizeof *all);
+		if (!all)
+			return NULL;
+		r->all = all;
+		r->room = room;
+	}
+	struct found *f = &r->all[r->n++];
+	*f = (struct found){ .kind = kind, .at_ms = at_ms };
+	snprintf(f->name, sizeof f->name, "%s", name);
+	return f;
+}
+
+static void restore_window(struct restoring *r, uint64_t at_ms, const char *kind, uint32_t step, uint32_t times, const char *name)
+{
+	for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		struct found *f = strcmp(kind, kinds[k]) == 0 ? find(r, name, (enum window_kind)k, at_ms) : NULL;
+		if (!f)
+			continue;
+		f->step = step;
+		f->times = times;
+	}
+}
 
 static bool restore_one(void *ctx, const char *record)
 {
 	struct restoring *r = ctx;
 	char word[16];
 	uint64_t wall, mono, at_ms;
-	uint32_t step;
+	uint32_t step, times;
 	int name = 0;
 	if (sscanf(record, "boot %" SCNu64 " %" SCNu64, &wall, &mono) == 2) {
-		if (wall - mono > r->boot_at_ms + BOOT_SLACK_MS || wall - mono + BOOT_SLACK_MS < r->boot_at_ms)
-			r->n = 0; /* before the machine was started: its times mean nothing now */
-		r->unclean = true;
+		/* Before the machine was started: its times mean nothing now. */
+		r->unclean = wall - mono <= r->boot_at_ms + BOOT_SLACK_MS && wall - mono + BOOT_SLACK_MS >= r->boot_at_ms;
+		r->n = 0;
 	} else if (strcmp(record, "clean") == 0) {
 		r->n = 0;
 		r->unclean = false;
@@ -183,24 +270,8 @@ static bool restore_one(void *ctx, const char *record)
 			if (strcmp(r->all[i].name, record + 7) != 0)
 				r->all[kept++] = r->all[i];
 		r->n = kept;
-	} else if (sscanf(record, "window %" SCNu64 " %15s %" SCNu32 " %n", &at_ms, word, &step, &name) == 3 && name) {
-		if (r->n == r->room) {
-			size_t room = r->room ? 2 * r->room : 64;
-			struct found *all = reallocarray(r->all, room, sizeof *all);
-			if (!all)
-				return true;
-			r->all = all;
-			r->room = room;
-		}
-		struct found *f = &r->all[r->n];
-		*f = (struct found){ .step = step, .at_ms = at_ms };
-		snprintf(f->name, sizeof f->name, "%s", record + name);
-		for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++)
-			if (strcmp(word, kinds[k]) == 0) {
-				f->kind = (enum window_kind)k;
-				r->n++;
-				break;
-			}
+	} else if (sscanf(record, "window %" SCNu64 " %15s %" SCNu32 " %" SCNu32 " %n", &at_ms, word, &step, &times, &name) == 4 && name) {
+		restore_window(r, at_ms, word, step, times, record + name);
 	}
 	return true;
 }
@@ -216,8 +287,8 @@ unsigned journal_restore(const char *dir, struct tree *t, uint64_t now_mono_ms, 
 		if (r.all[i].at_ms > now_mono_ms)
 			continue;
 		struct window_entry e = { r.all[i].name, r.all[i].kind, r.all[i].at_ms, r.all[i].step };
-		tree_windows_load(t, &e);
-		n++;
+		for (uint32_t k = 0; k < r.all[i].times && k < WINDOW_ROOM_MAX; k++, n++)
+			tree_windows_load(t, &e);
 	}
 	free(r.all);
 	return n;

@@ -4,11 +4,12 @@
  *
  * Records of text, one a line: a CRC-32C in hexadecimal, a space, the record. They are gathered in memory and go out with one write(2) a turn of the loop,
  * before anything is forked; no fsync: decisions must survive trouped, not the machine. At 4 MiB the file becomes journal.1 and a new one begins.
- * A torn or damaged line ends the reading of a file: what is before it counts. All times are milliseconds since the boot of the machine (CLOCK_MONOTONIC).
+ * A torn or damaged line ends the reading of a file: what is before it counts. Opening it takes a torn last line off, and puts a file with any other bad line aside as
+ * journal.damaged. All times are milliseconds since the boot of the machine (CLOCK_MONOTONIC).
  *
- *   boot WALL_MS MONO_MS SEED FIRST_INCARNATION          a supervisor begins
+ *   boot WALL_MS MONO_MS SEED FIRST_INCARNATION          a supervisor begins; its windows follow, what was said of them before is over. Said again at the head of a new file
  *   end MONO_MS INCARNATION REASON NUMBER DECISION NAME  an incarnation has ended, and what follows
- *   window MONO_MS KIND STEP NAME                        one time more in a window of NAME
+ *   window MONO_MS KIND STEP TIMES NAME                  in a window of NAME this time stands so often by now
  *   forget NAME                                          its windows are empty: it gave up, or an operator started or stopped it
  *   order MONO_MS ORDER ANSWER NAME                      an operator's order
  *   clean                                                the node stopped as ordered: all windows are empty */
@@ -21,13 +22,16 @@
 
 struct journal;
 
-/* 0 or -errno. Never blocks for long; without memory -ENOMEM. */
+/* Read it first (journal_restore): a damaged one is put aside. 0 or -errno. */
 int journal_open(const char *dir, struct journal **ret);
 struct journal *journal_close(struct journal *j);        /* flushes; returns NULL; NULL accepted */
 void journal_add(struct journal *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void journal_window(struct journal *j, const struct window_entry *w);
-/* One write(2) for all that was added. -errno: they are lost, the journal goes on. windows: read when a new file begins; NULL: none. */
-int journal_flush(struct journal *j, const struct tree *windows);
+/* The first record of a life, and the windows of t as they are. */
+void journal_boot(struct journal *j, uint64_t wall_ms, uint64_t mono_ms, uint64_t seed, uint64_t first_incarnation, const struct tree *t);
+/* The times that stand in the windows: of one record (NULL: of all), of one moment (UINT64_MAX: all). */
+void journal_windows(struct journal *j, const struct tree *t, const struct child *only, uint64_t at_ms);
+/* One write(2) for all that was added. -errno: they are lost, the journal goes on. t: its windows go into a new file, where one begins; NULL: none. */
+int journal_flush(struct journal *j, const struct tree *t);
 /* The windows of an unclean death into t, which has not been booted: times of another boot of the machine do not count. Returns how many. */
 unsigned journal_restore(const char *dir, struct tree *t, uint64_t now_mono_ms, uint64_t now_wall_ms);
 /* Every whole record of a file; fn returns false to stop. 0, ERROR_CORRUPT (a torn or damaged line: *ret_line says which), -errno. */
