@@ -333,7 +333,7 @@ static int row_copy(struct turn *t, uint64_t commit, struct row *ret)
 		*ret = (struct row){ 0 };
 		return 0;
 	}
-	void *copy = arena_copy(turn_arena(t), ret->entries, (size_t)ret->n * LOG_ENTRY + 1);
+	void *copy = arena_copy(turn_arena(t), ret->entries, (size_t)ret->n * LOG_ENTRY);
 	ret->entries = copy;
 	return copy ? 0 : -ENOMEM;
 }
