@@ -106,7 +106,8 @@ struct node {
 	uint64_t watchdog_at_ms;      /* the next round; TIME_NEVER without a service manager's watchdog */
 	struct cgroup cgroup;
 	struct stderr_log log;
-	bool up, stopping;
+	bool tree_up, up, stopping, start_failed;
+	uint64_t ready_by_ms;         /* 0: not begun */
 };
 
 /* perform.c */
@@ -149,6 +150,9 @@ void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask)
 void ask_order_answer(struct node *n, const struct action *a);
 void ask_answer(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], Troupe__Envelope *env);
 void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], const struct error *e);
+
+/* ready.c */
+void ready_look(struct node *n, uint64_t now_ms); /* after every step, and at n->ready_by_ms */
 
 /* watch.c */
 void watch_children(struct node *n, uint64_t now_ms);

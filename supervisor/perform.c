@@ -85,29 +85,6 @@ static void act_fact(struct node *n, const struct action *a)
 	}
 }
 
-static void on_up(struct node *n)
-{
-	n->up = true;
-	if (n->pid_file) {
-		FILE *f = fopen(n->pid_file, "we");
-		if (!f || fprintf(f, "%d\n", (int)getpid()) < 0)
-			log_error("pid file cannot be written", LOG_S("path", n->pid_file), LOG_S("why", strerror(errno)));
-		if (f)
-			fclose(f);
-	}
-	if (n->ready_fd >= 0) {
-		ssize_t ignored = write(n->ready_fd, "\n", 1);
-		(void)ignored;
-		close(n->ready_fd);
-		n->ready_fd = -1;
-	}
-	notify_send(&n->notify, "READY=1\nSTATUS=running\nMAINPID=%d", (int)getpid());
-	if (n->notify.watchdog_ms)
-		n->watchdog_at_ms = loop_now_ms(n->loop);
-	log_info("node is up", LOG_S("run_dir", n->config->run_dir), LOG_U("pid", getpid()));
-	outbox_say(n, "info", "node.up", NULL, NULL, "trouped %s, pid %d", TROUPE_VERSION, (int)getpid());
-}
-
 static void act(struct node *n, const struct action *a)
 {
 	switch (a->kind) {
@@ -131,7 +108,7 @@ static void act(struct node *n, const struct action *a)
 			ask_order_answer(n, a);
 		return;
 	case ACTION_UP:
-		on_up(n);
+		n->tree_up = true;
 		return;
 	case ACTION_EXIT:
 		loop_stop(n->loop, a->code);
@@ -197,4 +174,5 @@ void step(struct node *n, const struct event *e)
 		free(q);
 	}
 	n->stepping = false;
+	ready_look(n, e->now_ms);
 }

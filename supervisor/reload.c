@@ -101,6 +101,8 @@ static int read_config(const struct node *n, struct config **ret, struct error *
 {
 	char *text = NULL;
 	size_t len = 0;
+	if (strcmp(n->config->path, "--dev") == 0)
+		return error_set(e, ERROR_STATE, "this node was started with --dev: it has no configuration file");
 	FILE *f = open_memstream(&text, &len);
 	if (!f)
 		return error_set(e, ERROR_INTERNAL, "no memory");

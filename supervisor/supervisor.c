@@ -37,6 +37,7 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	}
 	if (now_ms >= n->watchdog_at_ms)
 		watchdog_round(n, now_ms);
+	ready_look(n, now_ms);
 	uint64_t write_at_ms = evidence_tick(n, now_ms), due = tree_next_due(n->tree);
 	if (now_ms >= due) {
 		struct event e = { .kind = EVENT_TIME, .now_ms = now_ms };
@@ -48,6 +49,8 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 		at_ms = write_at_ms;
 	if (n->watchdog_at_ms < at_ms)
 		at_ms = n->watchdog_at_ms;
+	if (!n->up && n->ready_by_ms && n->ready_by_ms < at_ms)
+		at_ms = n->ready_by_ms;
 	return due < at_ms ? due : at_ms;
 }
 
@@ -239,8 +242,10 @@ int supervisor_run(struct config *c, const struct supervisor_options *o)
 		if (o->pid_file)
 			unlink(o->pid_file);
 		evidence_close(n, n->stopping && code == 0);
+		if (code < 0 || (n->start_failed && !code))
+			code = 70;
 		log_info("node has stopped", LOG_I("status", code));
 	}
 	close_node(n);
-	return code < 0 ? 70 : code;
+	return code;
 }

@@ -89,7 +89,6 @@ static int leases_load(struct coordinator *c, struct store_txn *view, struct err
 int coordinator_begin(struct turn *t, void *state, void *arg)
 {
 	struct coordinator *c = state;
-	fault_point("recover.after_open");
 	for (struct worker *w = c->workers; w; w = w->next) {
 		int r = turn_monitor(t, w->address, w->incarnation);
 		if (r)
@@ -159,6 +158,7 @@ static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, s
 	if (r)
 		return r;
 	*ret_state = c;
+	fault_point("recover.after_open");
 	log_info("ledger opened", LOG_U("queues", c->n_queues), LOG_U("leases", c->leases.n), LOG_U("next_seq", c->meta.next_seq));
 	return actor_post(a, coordinator_begin, NULL);
 }

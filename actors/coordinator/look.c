@@ -382,7 +382,7 @@ static const char *explain_ready(struct turn *t, struct coordinator *c, const Tr
 	if (!q || !need)
 		return "its queue is not known: the store is damaged";
 	if (q->r.paused)
-		return arena_printf(a, "queue %s is paused by %s since %s%s%s", q->name, *q->r.paused_by ? q->r.paused_by : "somebody", age(t, q->r.paused_at_ms),
+		return arena_printf(a, "queue %s was paused by %s %s ago%s%s", q->name, *q->r.paused_by ? q->r.paused_by : "somebody", age(t, q->r.paused_at_ms),
 		                    *q->r.paused_why ? ": " : "", q->r.paused_why);
 	for (const struct worker *w = c->workers; w; w = w->next) {
 		bool tags;
@@ -449,7 +449,7 @@ static const char *explain(struct turn *t, struct coordinator *c, const Troupe__
 	case TROUPE__TASK_STATE__CANCELLED:
 		return arena_printf(a, "cancelled %s ago", age(t, st->finished_at_ms));
 	case TROUPE__TASK_STATE__DEAD:
-		return arena_printf(a, "dead since %s: %s%s%s", age(t, st->finished_at_ms), st->cause < ELEMENTS(causes) ? causes[st->cause] : "", *error ? "; the last error: " : "",
+		return arena_printf(a, "died %s ago: %s%s%s", age(t, st->finished_at_ms), st->cause < ELEMENTS(causes) ? causes[st->cause] : "", *error ? "; the last error: " : "",
 		                    error);
 	case TROUPE__TASK_STATE__TASK_ANY:
 	case _TROUPE__TASK_STATE_IS_INT_SIZE:

@@ -65,7 +65,8 @@ static void check_status(struct doctor *d, struct tool *t, const Troupe__Status 
 	        (unsigned long long)s->restarts, s->failed ? "; troupe tree, troupe crashes" : "");
 	for (size_t i = 0; i < s->n_alarms; i++)
 		finding(d, "alarm", "bad", "%s", s->alarms[i]);
-	finding(d, "containment", strcmp(s->containment, "cgroup") == 0 ? "ok" : "warn", "%s (%s)", s->containment, s->features);
+	finding(d, "containment", strcmp(s->containment, "cgroup") == 0 ? "ok" : "warn", "%s (%s)%s", s->containment, s->features,
+	        strcmp(s->containment, "cgroup") == 0 ? "" : ": ends of families are proven by a sweep; a service with Delegate=yes has cgroups");
 	check_disk(d, s->state_dir);
 }
 

@@ -42,6 +42,8 @@ static void print_member(const json_t *row, const char *key, const char *label, 
 	const json_t *v = json_object_get(row, key);
 	if (!v || json_is_null(v) || json_is_false(v) || (json_is_array(v) && json_array_size(v) == 0))
 		return;
+	if (json_is_integer(v) && json_integer_value(v) == 0 && kind != COLUMN_SIZE)
+		return; /* none, or the queue's */
 	_cleanup_(freep) char *text = row_cell(&c, row);
 	if (text && *text)
 		printf("%-13s %s\n", label, text);

@@ -386,6 +386,28 @@ def _():
             until(lambda: removed(path), 5, "the group can be removed")
 
 
+@story("a node one of whose own actors cannot be started does not start, and tells nobody that it did")
+def _():
+    def go(node):
+        os.mkdir(node.dir + "/libexec")
+        for program in ("troupe-topic", "troupe-front"):
+            os.symlink(build + "/libexec/" + program, node.dir + "/libexec/" + program)
+        ready = node.start(wait=False, TROUPE_LIBEXECDIR=node.dir + "/libexec")
+        status = node.process.wait(10)
+        return status == 70 and "coordinator:main" in node.tail() and "node is up" not in node.tail() and not ready, status, node.tail()
+    return run(HEAD + 'supervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n}\n', go)
+
+
+@story("an actor that crashes at the node's start is waited for; a pool that cannot start is not")
+def _():
+    def go(node):
+        node.start(TROUPE_FAULT="coordinator/recover.after_open", TROUPE_FAULT_ONCE=node.dir + "/once")
+        up = re.search(r"(?s)msg=start_failed child=coordinator:main.*msg=up child=coordinator:main", node.tail())
+        return up and node.troupe("ping", "coordinator:main").returncode == 0, node.tail()
+    return run(HEAD + 'queue "q" { }\nsupervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n'
+               '  pool "p" { size = 1  mode = lines  queues = {"q"}  command = {"/nowhere"} }\n}\n', go)
+
+
 @story("the service manager hears READY, then of life only by a coordinator's commit, then STOPPING")
 def _():
     address = "/tmp/troupe-notify.%d" % os.getpid()

@@ -222,8 +222,8 @@ START_TEST(a_line_that_is_kept_comes_back_when_it_breaks)
 		WAIT(worker_has_line);
 		ck_assert_uint_eq(w.n_worker_up, round + 1);
 	}
+	answered(ask("pass-on", "worker:p/1"), "answered", "work"); /* so the actor too has seen that the line is there */
 	answered(ask("links", ""), "links", "4");
-	answered(ask("pass-on", "worker:p/1"), "answered", "work");
 }
 END_TEST
 
