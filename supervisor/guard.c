@@ -152,9 +152,10 @@ static void sweep(void)
 	}
 }
 
+/* Of a node that has been up. A configuration that is wrong meanwhile (78) is waited out: somebody is editing it. */
 static bool is_final(int code)
 {
-	return code == 0 || code == 64 || code == 69 || code == 77 || code == 78;
+	return code == 0 || code == 64 || code == 69 || code == 77;
 }
 
 /* The node has ended: for good, or it is started again after a while. */
@@ -165,8 +166,11 @@ static void on_end(struct guard *g, int status)
 	sweep();
 	if (g->ready >= 0)
 		on_ready(g); /* what it said before its end */
-	if (!g->up || g->stopping || (WIFEXITED(status) && is_final(code)))
+	if (!g->up || g->stopping || (WIFEXITED(status) && is_final(code))) {
+		if (code)
+			log_error("the node has ended and is not started again", LOG_I("status", code));
 		leave(g, code);
+	}
 	if (clock_mono_ms() - g->started_at_ms >= STEADY_MS)
 		g->delay_ms = 0;
 	log_warn("trouped died, it is started again", LOG_S("how", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit"),

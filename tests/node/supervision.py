@@ -408,6 +408,30 @@ def _():
                '  pool "p" { size = 1  mode = lines  queues = {"q"}  command = {"/nowhere"} }\n}\n', go)
 
 
+@story("the guard of -d starts a killed trouped again, also one whose configuration is being edited")
+def _():
+    def go(node):
+        pid_file = node.dir + "/pid"
+        with open(node.log, "a") as log:
+            started = subprocess.run([build + "/supervisor/trouped", "-c", node.config, "-d", "-p", pid_file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=node.env, timeout=30)
+        guard = int(open(pid_file).read())
+        try:
+            status = lambda: node.rows("status")[0] if node.troupe("status").returncode == 0 else {}
+            first = status()["pid"]
+            good = open(node.config).read()
+            open(node.config, "a").write("not a configuration\n")
+            kill(first)
+            until(lambda: "number=78" in node.tail(), 10, "the configuration is refused")
+            open(node.config, "w").write(good)
+            until(lambda: status().get("pid", first) != first, 10, "the next trouped is up")
+            same = int(open(pid_file).read()) == guard
+        finally:
+            os.kill(guard, signal.SIGTERM)
+            until(lambda: not exe(guard), 15, "the guard ends")
+        return started.returncode == 0 and first != guard and same and not os.path.exists(pid_file), first, guard
+    return run(HEAD + 'supervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n}\n', go)
+
+
 @story("the service manager hears READY, then of life only by a coordinator's commit, then STOPPING")
 def _():
     address = "/tmp/troupe-notify.%d" % os.getpid()
