@@ -405,9 +405,12 @@ int choose(struct turn *t, struct coordinator *c)
 		for (size_t i = 0; i < w->n_streams; i++)
 			stream_begin(w->streams[i]);
 	}
-	if (!r)
+	disk_look(c, turn_now_ms(t));
+	if (c->disk_stop)
+		wake_by(c, turn_now_ms(t) + 1000); /* it may have room again */
+	if (!r && !c->disk_stop)
 		r = feed_all(t, c, false);
-	if (!r)
+	if (!r && !c->disk_stop)
 		r = feed_all(t, c, true);
 	if (!r)
 		r = rebalance(t, c);

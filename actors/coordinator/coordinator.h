@@ -169,9 +169,9 @@ struct coordinator {
 	uint64_t retain_at_ms;
 
 	uint64_t due_wall_ms;                 /* the first due row, or earlier; TIME_NEVER */
-	uint64_t disk_seen_ms;
-	bool disk_low;
-	uint64_t disk_free;
+	uint64_t disk_seen_ms, disk_taken;    /* bytes taken in since then */
+	bool disk_low, disk_stop;
+	uint64_t disk_free, disk_mark;
 	bool again;                           /* settle wants another turn at once */
 	uint64_t wake_ms;                     /* what this turn wishes */
 	uint64_t started_ms;
@@ -261,6 +261,10 @@ int task_read(struct turn *t, struct coordinator *c, const struct id *id, Troupe
 Troupe__TaskState task_state(const Troupe__StateRecord *st, const struct lease *l);
 int task_delete(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st); /* of a final one */
 int due_put(struct turn *t, struct coordinator *c, uint64_t at_wall_ms, uint64_t seq, const struct id *id);
+
+/* --- disk.c --- */
+void disk_look(struct coordinator *c, uint64_t now_ms);
+void disk_take(struct coordinator *c, size_t bytes);
 
 /* --- due.c --- */
 int due_run(struct turn *t, struct coordinator *c);

@@ -121,6 +121,7 @@ static int take_outcome(struct turn *t, struct coordinator *c, struct worker *w,
 		return 0;
 	}
 	w->draining |= o->drain;
+	disk_take(c, o->output.len + o->stderr_tail.len);
 	return attempt_end(t, c, l, o, false);
 }
 

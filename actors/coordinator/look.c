@@ -384,6 +384,8 @@ static const char *explain_ready(struct turn *t, struct coordinator *c, const Tr
 	if (q->r.paused)
 		return arena_printf(a, "queue %s was paused by %s %s ago%s%s", q->name, *q->r.paused_by ? q->r.paused_by : "somebody", age(t, q->r.paused_at_ms),
 		                    *q->r.paused_why ? ": " : "", q->r.paused_why);
+	if (c->disk_stop)
+		return arena_printf(a, "the disk of the store is nearly full (%" PRIu64 " MiB free): nothing begins until there is room", c->disk_free >> 20);
 	for (const struct worker *w = c->workers; w; w = w->next) {
 		bool tags;
 		if (!worker_takes(w, q, need, &tags))

@@ -1,13 +1,11 @@
 /* Tasks come in: one commit for a bulk, all are accepted or none. Everything is checked, and its rows are said, before memory changes. */
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include "actors/coordinator/coordinator.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
 
-#define DISK_LOOK_MS 1000u
 #define YEARS_10_MS (3650ull * 24 * 3600 * 1000)
 #define TEXT_MAX 255u
 #define DELAYS_MAX 100u
@@ -210,6 +208,7 @@ static int put_rows(struct bulk *b, struct item *i)
 	rec.submitter = (char *)b->m->sender.subject;
 	rec.requirement = i->stream->requirement->number;
 	int r = row_put(t, T_TASK, key, &rec.base);
+	disk_take(b->c, spec_size(i->spec));
 	i->due_ms = i->spec->delay_ms ? wall + i->spec->delay_ms : 0;
 	if (i->spec->run_at_ms > wall && i->spec->run_at_ms > i->due_ms)
 		i->due_ms = i->spec->run_at_ms;
@@ -313,21 +312,7 @@ static int reply(struct bulk *b)
 static int check_disk(struct bulk *b)
 {
 	struct coordinator *c = b->c;
-	uint64_t now_ms = turn_now_ms(b->t);
-	if (!c->disk_seen_ms || now_ms - c->disk_seen_ms >= DISK_LOOK_MS) {
-		struct statvfs v;
-		c->disk_seen_ms = now_ms;
-		if (statvfs(c->state_dir, &v) == 0) {
-			uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, mark = total / 100 * c->setup->low_water_pct;
-			if (c->setup->low_water_bytes < mark)
-				mark = c->setup->low_water_bytes;
-			c->disk_free = (uint64_t)v.f_bavail * v.f_frsize;
-			bool low = c->disk_free < mark;
-			if (low != c->disk_low)
-				log_warn(low ? "the disk is nearly full: submits are refused" : "the disk has room again", LOG_U("free", c->disk_free), LOG_U("mark", mark));
-			c->disk_low = low;
-		}
-	}
+	disk_look(c, turn_now_ms(b->t));
 	if (!c->disk_low)
 		return 0;
 	error_set(&b->e, ERROR_DISK_LOW, "only %llu MiB are free on the disk of the store", (unsigned long long)(c->disk_free >> 20));

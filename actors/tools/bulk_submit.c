@@ -16,7 +16,7 @@
 
 #define WINDOW 8u                /* chunks in flight */
 #define CHUNK_ARENA (8u << 20)
-#define PATIENCE_MS 60000u       /* of one chunk, over the death of a coordinator and more */
+#define PATIENCE_MS 60000u       /* without anything taken: over the death of a coordinator, a full queue, a full disk */
 #define BUSY_PAUSE_MS 100u       /* where a refusal names no time */
 
 struct chunk {
@@ -39,6 +39,7 @@ struct bulk {
 	uint64_t line, accepted, duplicate, total;
 	size_t in_flight;
 	uint64_t n_chunks, n_printed;
+	uint64_t refused_at_ms;      /* since when the node takes nothing; 0: it does */
 	bool end;                    /* of the file, or after an error */
 	struct error error;          /* the first */
 	struct progress progress;
@@ -92,16 +93,38 @@ static void print_receipts(struct bulk *b)
 	}
 }
 
+static uint64_t patience_ms(const struct bulk *b)
+{
+	return b->t->timeout_ms ? b->t->timeout_ms : PATIENCE_MS;
+}
+
+/* The node takes nothing for now. It is waited for, as long as something is taken now and then. */
+static bool wait_and_see(struct bulk *b, const struct error *why)
+{
+	uint64_t now_ms = clock_mono_ms();
+	if (b->end && b->error.code)
+		return false;
+	if (!b->refused_at_ms) {
+		b->refused_at_ms = now_ms;
+		progress_clear(&b->progress);
+		if (!tool_quiet(b->t))
+			fprintf(stderr, "waiting: %s\n", why->text);
+	}
+	return now_ms - b->refused_at_ms < patience_ms(b);
+}
+
 static void on_answer(void *ctx, const struct client_answer *a)
 {
 	struct chunk *c = ctx;
 	struct bulk *b = c->bulk;
 	c->flying = false;
-	if (a->error && (a->error->code == ERROR_BUSY || a->error->code == ERROR_DISK_LOW) && a->error->retryable) {
+	if (a->error && (a->error->code == ERROR_BUSY || a->error->code == ERROR_DISK_LOW) && a->error->retryable && wait_and_see(b, a->error)) {
 		c->retry_at_ms = clock_mono_ms() + (a->error->retry_after_ms ? a->error->retry_after_ms : BUSY_PAUSE_MS);
 		return;
 	}
 	b->in_flight--;
+	if (!a->error)
+		b->refused_at_ms = 0;
 	if (a->error) {
 		struct error e = *a->error;
 		/* The node counts the tasks of a submit from 1; people count lines. */
@@ -135,7 +158,7 @@ static void chunk_send(struct chunk *c)
 	submit.n_tasks = c->n;
 	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
 	env.submit = &submit;
-	struct client_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = b->t->timeout_ms ? b->t->timeout_ms : PATIENCE_MS, .on_answer = on_answer, .ctx = c };
+	struct client_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = patience_ms(b), .on_answer = on_answer, .ctx = c };
 	c->retry_at_ms = 0;
 	int code = client_start(b->t->client, &r, &e);
 	if (code == 0) {

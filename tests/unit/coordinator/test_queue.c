@@ -740,6 +740,7 @@ START_TEST(below_the_low_water_mark_submits_are_refused_and_completions_go_on)
 	s->coordinator_setup.low_water_pct = 0;
 	stage_clock(s, 2000);
 	ck_assert_ptr_nonnull(submit(&x));
+	IS(&refused, RUNNING);
 }
 END_TEST
 
@@ -778,6 +779,21 @@ START_TEST(a_damaged_row_of_the_index_stands_in_nobodys_way_and_its_task_is_foun
 	attach_with(&worker, 2, NULL);
 	IS(&first, RUNNING);
 	IS(&second, RUNNING);
+	checks_out();
+}
+END_TEST
+
+START_TEST(below_half_of_the_mark_nothing_begins_until_there_is_room)
+{
+	struct id id = submit_plain(1);
+	s->coordinator_setup.low_water_pct = 1000; /* ten times the disk: however empty it is, it has not half of that */
+	s->coordinator_setup.low_water_bytes = UINT64_MAX;
+	stage_clock(s, 2000);
+	attach(&worker);
+	IS(&id, READY);
+	s->coordinator_setup.low_water_pct = 0;
+	passes(1000);
+	IS(&id, RUNNING);
 	checks_out();
 }
 END_TEST
@@ -847,6 +863,7 @@ int main(void)
 	tcase_add_test(c, final_tasks_go_when_their_time_is_over_the_others_stay_and_the_log_says_gap);
 	tcase_add_test(c, below_the_low_water_mark_submits_are_refused_and_completions_go_on);
 	tcase_add_test(c, a_damaged_row_of_the_index_stands_in_nobodys_way_and_its_task_is_found_by_the_log);
+	tcase_add_test(c, below_half_of_the_mark_nothing_begins_until_there_is_room);
 	tcase_add_test(c, prefetched_tasks_come_back_when_a_sibling_stands_idle);
 	suite_add_tcase(suite, c);
 	return suite_run(suite);

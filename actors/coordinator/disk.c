@@ -1,0 +1,37 @@
+/* The disk under the store. Below the low-water mark submits are refused; below half of it nothing is given to workers either, so that what runs can still end, be
+ * cancelled and be kept: a row of a full disk cannot even be deleted, for a deletion writes pages first. */
+#include <sys/statvfs.h>
+#include "actors/coordinator/coordinator.h"
+#include "common/base/log.h"
+
+#define LOOK_MS 1000u
+
+/* Once a second while anything happens, and after every eighth of the mark that was taken in. */
+void disk_look(struct coordinator *c, uint64_t now_ms)
+{
+	struct statvfs v;
+	if (c->disk_seen_ms && now_ms - c->disk_seen_ms < LOOK_MS && c->disk_taken <= c->disk_mark / 8)
+		return;
+	if (statvfs(c->state_dir, &v) != 0)
+		return;
+	uint64_t total = (uint64_t)v.f_blocks * v.f_frsize, mark = total / 100 * c->setup->low_water_pct;
+	if (c->setup->low_water_bytes < mark)
+		mark = c->setup->low_water_bytes;
+	c->disk_seen_ms = now_ms;
+	c->disk_taken = 0;
+	c->disk_mark = mark;
+	c->disk_free = (uint64_t)v.f_bavail * v.f_frsize;
+	bool low = c->disk_free < mark, stop = c->disk_free < mark / 2;
+	if (low != c->disk_low)
+		log_warn(low ? "the disk is nearly full: submits are refused" : "the disk has room again", LOG_U("free", c->disk_free), LOG_U("mark", mark));
+	if (stop != c->disk_stop)
+		log_warn(stop ? "the disk is nearly full: no task begins" : "tasks begin again", LOG_U("free", c->disk_free), LOG_U("mark", mark));
+	c->disk_low = low;
+	c->disk_stop = stop;
+}
+
+/* The store takes in so many bytes of a task or a result. */
+void disk_take(struct coordinator *c, size_t bytes)
+{
+	c->disk_taken += bytes + 300; /* what a row has besides */
+}
