@@ -204,14 +204,14 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 	size_t cursor_len = 0;
 	uint64_t limit = export_lines ? UINT64_MAX : emit_limit(t), n = 0, now_ms = clock_wall_ms();
 	int status = emit_begin(&em, t, &table_tasks);
-	bool more = true;
+	bool more = true, beyond = false; /* a row that was not shown */
 	while (status == 0 && more && n < limit) {
 		_cleanup_(arena_unrefp) struct arena *arena = NULL;
 		const Troupe__Envelope *answer;
 		Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 		Troupe__List list = TROUPE__LIST__INIT;
 		list.filter = (Troupe__Filter *)(uintptr_t)f;
-		list.limit = limit - n < LIST_SLICE ? (uint32_t)(limit - n) : LIST_SLICE;
+		list.limit = limit - n < LIST_SLICE ? (uint32_t)(limit - n + 1) : LIST_SLICE;
 		list.cursor = (ProtobufCBinaryData){ .len = cursor_len, .data = cursor };
 		list.payload = payload;
 		env.body_case = TROUPE__ENVELOPE__BODY_LIST;
@@ -220,6 +220,7 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 		if (status != 0)
 			break;
 		const Troupe__Tasks *found = answer->tasks;
+		beyond = found->n_tasks > limit - n;
 		for (size_t i = 0; i < found->n_tasks && n < limit; i++, n++) {
 			if (export_lines)
 				print_line(bulk_row(found->tasks[i]));
@@ -244,8 +245,8 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 		return status;
 	}
 	status = emit_end(&em);
-	if (more && !tool_quiet(t) && !export_lines)
-		fprintf(stderr, "there are more than %llu: --limit 0 shows all\n", (unsigned long long)n);
+	if ((beyond || more) && !tool_quiet(t) && !export_lines)
+		fprintf(stderr, "there %s more than %llu: --limit 0 shows all\n", beyond ? "are" : "may be", (unsigned long long)n);
 	return status;
 }
 
