@@ -79,13 +79,13 @@ static void flush(struct node *n)
 	n->journal_failed = r != 0;
 }
 
-void evidence_decided(struct node *n, const struct event *e, const struct actions *todo)
+void evidence_decided(struct node *n, const struct event *e, const struct actions *decided)
 {
 	bool spawns = false;
 	if (!n->journal)
 		return;
-	for (size_t i = 0; i < todo->n; i++) {
-		const struct action *a = &todo->items[i];
+	for (size_t i = 0; i < decided->n; i++) {
+		const struct action *a = &decided->items[i];
 		spawns |= a->kind == ACTION_SPAWN;
 		if (a->kind != ACTION_FACT)
 			continue;

@@ -173,7 +173,7 @@ void outbox_stored(struct node *n, uint64_t ref);
 void evidence_open(struct node *n);                                           /* before the tree is booted: what an earlier life left */
 void evidence_hold(struct node *n, struct config *c);                         /* what operators stopped is not started */
 void evidence_boot(struct node *n, uint64_t seed, uint64_t incarnation);
-void evidence_decided(struct node *n, const struct event *e, const struct actions *todo); /* before they are carried out */
+void evidence_decided(struct node *n, const struct event *e, const struct actions *decided); /* before they are carried out */
 void evidence_crash(struct node *n, const struct action *a);                  /* of a FACT_DOWN or FACT_START_FAILED */
 int evidence_order(struct node *n, const struct order_wait *w, const char *answer, struct error *e); /* durable when it returns 0 */
 uint64_t evidence_tick(struct node *n, uint64_t now_ms);

@@ -153,11 +153,11 @@ static void queue(struct node *n, const struct event *e)
 
 static void step_one(struct node *n, const struct event *e)
 {
-	struct actions todo;
-	tree_step(n->tree, e, &todo);
-	evidence_decided(n, e, &todo);
-	for (size_t i = 0; i < todo.n; i++)
-		act(n, &todo.items[i]);
+	struct actions decided;
+	tree_step(n->tree, e, &decided);
+	evidence_decided(n, e, &decided);
+	for (size_t i = 0; i < decided.n; i++)
+		act(n, &decided.items[i]);
 }
 
 void step(struct node *n, const struct event *e)

@@ -1,0 +1,23 @@
+#pragma once
+/* What the files of the configuration share. config.c reads the node's own keys and the whole; config_policy.c queues, limits and roles; config_tree.c the sections of the
+ * tree; config_use.c is what follows from it; config_text.c is libconfuse. Readers complain by text_complain and go on, so that one run names every problem. */
+#include "supervisor/config.h"
+#include "supervisor/config_text.h"
+
+#define DAY_MS (24ull * 3600 * 1000)
+#define MIB (1024ull * 1024)
+#define CONFIG_NODES_MAX 4096
+
+/* Remembers for -T a value that is in effect; prefix stands before the key. */
+void source_note(struct config *c, struct text *t, cfg_t *s, const char *prefix, const char *key, const char *value);
+
+Troupe__QueuePolicy *policy_new(const char *name);       /* with the defaults; NULL without memory */
+void policy_free(Troupe__QueuePolicy *p);
+Troupe__QueuePolicy *read_queue(struct config *c, struct text *t, cfg_t *s); /* NULL after a complaint */
+void read_limits(struct config *c, struct text *t);
+void read_role(struct config *c, struct text *t, cfg_t *s);
+void roles_finish(struct config *c);                     /* the defaults where nothing was said */
+
+struct config_node *node_new(struct config_node *above, enum config_kind kind, const char *name, unsigned line); /* appended to above; NULL without memory */
+void node_free(struct config_node *n);                   /* with all below it; NULL accepted */
+void read_supervisor(struct config *c, struct text *t, cfg_t *s, struct config_node *n); /* and its children */

@@ -1,0 +1,126 @@
+/* What follows from a configuration: the tree, what a child is told, what -T and -t print. */
+#include "supervisor/config_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/base/cleanup.h"
+#include "common/base/parse.h"
+#include "supervisor/privilege.h"
+#include "supervisor/tree.h"
+
+static uint64_t hash_string(uint64_t h, const char *s)
+{
+	for (; s && *s; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211ull; /* FNV-1a */
+	return (h ^ 0xff) * 1099511628211ull;
+}
+
+static uint64_t launch_fingerprint(const struct config_node *n)
+{
+	uint64_t h = 14695981039346656037ull;
+	for (char **s = n->launch.argv; s && *s; s++)
+		h = hash_string(h, *s);
+	for (char **s = n->launch.env; s && *s; s++)
+		h = hash_string(h, *s);
+	h = hash_string(h, n->launch.user);
+	if (n->pool) {
+		for (size_t i = 0; i < n->pool->n_command; i++)
+			h = hash_string(h, n->pool->command[i]);
+		for (size_t i = 0; i < n->pool->n_queues; i++)
+			h = hash_string(h, n->pool->queues[i]);
+		h = hash_string(h, n->pool->mode);
+	}
+	return h;
+}
+
+static int add_node(struct tree *t, struct child *above, struct config_node *n, const struct config *c, FILE *errors)
+{
+	n->spec.fingerprint = n->kind == CONFIG_PROCESS ? launch_fingerprint(n) : 0;
+	struct child *made;
+	const char *why = child_spec_check(&n->spec, n->kind == CONFIG_PROCESS ? NULL : &n->sup, above ? &above->sup->spec : NULL);
+	int r = why ? ERROR_BAD_REQUEST : tree_add(t, above, n->name, &n->spec, n->kind == CONFIG_PROCESS ? NULL : &n->sup, n, &made);
+	if (r > 0) {
+		text_print(errors, c->path, n->line, "config-tree", "see troupe.conf(5)", "\"%s\" cannot be part of the tree: %s", n->name, why ? why : error_name(r));
+		return ERROR_CONFIG;
+	}
+	if (r < 0)
+		return r;
+	for (struct config_node *k = n->first; k && r == 0; k = k->next)
+		r = add_node(t, made, k, c, errors); /* depth bounded by the grammar */
+	return r;
+}
+
+int config_tree(const struct config *c, const struct tree_config *how, FILE *errors, struct tree **ret)
+{
+	struct tree *t = tree_new(how);
+	if (!t)
+		return -ENOMEM;
+	int r = add_node(t, NULL, c->root, c, errors);
+	if (r) {
+		tree_free(t);
+		return r;
+	}
+	*ret = t;
+	return 0;
+}
+
+void config_setup(const struct config *c, const struct config_node *n, Troupe__Setup *out)
+{
+	out->address = n->name;
+	out->run_dir = c->run_dir;
+	out->limits = (Troupe__Limits *)&c->limits;
+	out->roles = c->roles;
+	out->n_roles = c->n_roles;
+	out->log_format = c->log_format;
+	out->log_level = c->log_level;
+	out->turn_timeout_ms = c->turn_timeout_ms;
+	out->pool = n->pool;
+	out->topic = n->topic;
+	out->front = n->front;
+	if (n->title && strcmp(n->title, "coordinator") == 0)
+		out->coordinator = (Troupe__CoordinatorSetup *)&c->coordinator;
+}
+
+static void dump_node(const struct config_node *n, unsigned depth, FILE *out)
+{
+	fprintf(out, "%*s%s  # line %u", (int)(2 * depth), "", n->name, n->line);
+	if (n->kind == CONFIG_PROCESS)
+		fprintf(out, ", %s", n->launch.argv && n->launch.argv[0] ? n->launch.argv[0] : "-");
+	else
+		fprintf(out, ", %s", strategy_name(n->sup.strategy));
+	fputc('\n', out);
+	for (const struct config_node *k = n->first; k; k = k->next)
+		dump_node(k, depth + 1, out);
+}
+
+static void warn_node(const struct config *c, const struct config_node *n, FILE *errors)
+{
+	const struct launch *worker = n->kind == CONFIG_POOL && n->first ? &n->first->launch : NULL;
+	if (worker && geteuid() == 0 && (!worker->user || worker->uid == c->uid))
+		text_print(errors, c->path, n->line, "config-same-user", "give the pool a user of its own",
+		           "warning: the tasks of %s run as the user who owns the queue's store, and could change it", n->name);
+	for (const struct config_node *k = n->first; k; k = k->next)
+		warn_node(c, k, errors);
+}
+
+void config_warn(const struct config *c, FILE *errors)
+{
+	warn_node(c, c->root, errors);
+}
+
+void config_dump(const struct config *c, FILE *out)
+{
+	for (size_t i = 0; i < c->n_sources; i++)
+		fprintf(out, "%s = \"%s\"  # %s\n", c->sources[i].key, c->sources[i].value, c->sources[i].from);
+	fprintf(out, "# privileges: %s\n", privilege_mode(c));
+	for (size_t i = 0; i < c->coordinator.n_queues; i++) {
+		const Troupe__QueuePolicy *p = c->coordinator.queues[i];
+		char timeout[32], base[32], cap[32];
+		fprintf(out, "queue \"%s\" { max_attempts = %u  backoff_base = \"%s\"  backoff_cap = \"%s\"  jitter = %u  timeout = \"%s\"  poison_after = %u }\n", p->name,
+		        p->retry->max_attempts, format_duration(p->retry->base_ms, base, sizeof base), format_duration(p->retry->cap_ms, cap, sizeof cap),
+		        p->retry->jitter_pct, format_duration(p->timeout_ms, timeout, sizeof timeout), p->poison_after);
+	}
+	dump_node(c->root, 0, out);
+}
