@@ -5,7 +5,7 @@
 #include <string.h>
 #include "common/base/rng.h"
 #include "tests/suite.h"
-#include "tests/unit/supervisor/scenario.h"
+#include "tests/supervision/scenario.h"
 
 #define SEEDS 300
 #define STIMULI 120

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "tests/suite.h"
-#include "tests/unit/supervisor/scenario.h"
+#include "tests/supervision/scenario.h"
 
 struct future {
 	char text[4096];

@@ -21,14 +21,10 @@
 
 struct scenario;
 
-struct scenario_step {
-	const char *stimulus, *trace;
-};
-
 struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed);
 void scenario_free(struct scenario *s);
 
-/* Does one line of stimuli; returns the trace it left, valid until the next call. Aborts the test on nonsense and when an invariant breaks:
+/* Does one line of stimuli; returns the trace it left, valid until the next call. Aborts the process on nonsense and when an invariant breaks:
  * two incarnations of one id alive, an action about a child without a process, an order not answered exactly once, a limit passed. */
 const char *scenario_do(struct scenario *s, const char *stimuli);
 
@@ -40,11 +36,3 @@ uint64_t scenario_hash(const struct scenario *s);
 void scenario_all_willing(struct scenario *s);
 /* Lets time pass until nothing is due and no script has anything left, at most ms. */
 void scenario_drain(struct scenario *s, uint64_t ms);
-
-/* Runs a whole table and compares. */
-void scenario_run(const char *mode, const char *tree, const struct scenario_step *steps, size_t n);
-#define SCENARIO(mode, tree, ...)                                                            \
-	do {                                                                                 \
-		const struct scenario_step steps_[] = { __VA_ARGS__ };                       \
-		scenario_run(mode, tree, steps_, sizeof(steps_) / sizeof(steps_[0]));        \
-	} while (0)

@@ -1,13 +1,25 @@
 /* The scenario runner: parses trees and stimuli, plays the children, records the trace. */
-#include "tests/unit/supervisor/scenario.h"
+#include "tests/supervision/scenario.h"
 
-#include <check.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/base/cleanup.h"
+
+/* What cannot be: nonsense in a scenario, or a core that breaks its own rules. The process ends, so whoever runs scenarios does it in one of their own. */
+static _Noreturn __attribute__((format(printf, 1, 2))) void broken(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	abort();
+}
+#define NEED(x) do { if (!(x)) broken("%s:%d: %s", __FILE__, __LINE__, #x); } while (0)
+#define NEED_MSG(x, ...) do { if (!(x)) broken(__VA_ARGS__); } while (0)
 
 #define TRACE_MAX (1 << 20)
 #define EVENTS_MAX 65536
@@ -56,7 +68,7 @@ static __attribute__((format(printf, 2, 3))) void say(struct scenario *s, const 
 	va_start(ap, fmt);
 	int n = vsnprintf(s->trace + s->trace_len, TRACE_MAX - s->trace_len, fmt, ap);
 	va_end(ap);
-	ck_assert(n >= 0 && (size_t)n < TRACE_MAX - s->trace_len);
+	NEED(n >= 0 && (size_t)n < TRACE_MAX - s->trace_len);
 	s->trace_len += (size_t)n;
 }
 
@@ -65,9 +77,9 @@ static struct script *script_of(struct scenario *s, const char *name)
 	for (size_t i = 0; i < s->n_scripts; i++)
 		if (strcmp(s->scripts[i]->name, name) == 0)
 			return s->scripts[i];
-	ck_assert(s->n_scripts < sizeof(s->scripts) / sizeof(s->scripts[0]));
+	NEED(s->n_scripts < sizeof(s->scripts) / sizeof(s->scripts[0]));
 	struct script *x = calloc(1, sizeof(*x));
-	ck_assert(x != NULL);
+	NEED(x != NULL);
 	snprintf(x->name, sizeof(x->name), "%s", name);
 	s->scripts[s->n_scripts++] = x;
 	return x;
@@ -91,7 +103,7 @@ static const char *peek(struct parser *p)
 	char *open = memchr(p->at, '(', n);
 	if (open)
 		n = (size_t)(strchr(open, ')') - p->at) + 1;
-	ck_assert(n < sizeof(p->token));
+	NEED(n < sizeof(p->token));
 	memcpy(p->token, p->at, n);
 	p->token[n] = 0;
 	return p->token;
@@ -106,7 +118,7 @@ static void parse_limit(const char *text, struct give_up_spec *g)
 {
 	char *end;
 	g->intensity = (uint32_t)strtoul(text, &end, 10);
-	ck_assert_int_eq(*end, '/');
+	NEED((*end) == ('/'));
 	g->period_ms = strtoull(end + 1, &end, 10);
 	if (strcmp(end, "ms") != 0)
 		g->period_ms *= 1000;
@@ -136,7 +148,7 @@ static void parse_options(char *text, struct child_spec *spec)
 		else if (strcmp(o, "hold") == 0)
 			spec->hold = true;
 		else
-			ck_abort_msg("option %s", o);
+			broken("option %s", o);
 	}
 }
 
@@ -241,9 +253,9 @@ static void parse_tree(struct parser *p, struct tree *tree)
 		struct child *c;
 		parse_record(p, &r, !above);
 		int x = tree_add(tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, script_of(p->s, r.name), &c);
-		ck_assert_msg(x == 0, "%s: %d %s", r.name, x, child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL));
+		NEED_MSG(x == 0, "%s: %d %s", r.name, x, child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL));
 		if (r.is_sup) {
-			ck_assert_str_eq(peek(p), "[");
+			NEED(strcmp(peek(p), "[") == 0);
 			next(p);
 			above = c;
 		}
@@ -254,14 +266,14 @@ static void parse_tree(struct parser *p, struct tree *tree)
 
 static void later(struct scenario *s, struct script *x, enum script_event kind, uint64_t after_ms)
 {
-	ck_assert(s->n_coming < EVENTS_MAX);
+	NEED(s->n_coming < EVENTS_MAX);
 	s->coming[s->n_coming++] = (struct coming){ s->now_ms + after_ms, s->seq++, x->alive, kind, x };
 }
 
 static void on_spawn(struct scenario *s, const struct action *a)
 {
 	struct script *x = a->child->user;
-	ck_assert_msg(x->alive == 0, "%s: incarnation %" PRIu64 " is spawned while %" PRIu64 " is alive", x->name, a->incarnation, x->alive);
+	NEED_MSG(x->alive == 0, "%s: incarnation %" PRIu64 " is spawned while %" PRIu64 " is alive", x->name, a->incarnation, x->alive);
 	x->alive = a->incarnation;
 	x->spawned_ms = s->now_ms;
 	enum script_event kind = SCRIPT_READY;
@@ -329,7 +341,7 @@ static void on_fact(struct scenario *s, const struct action *a)
 
 static void on_answer(struct scenario *s, const struct action *a)
 {
-	ck_assert_msg(s->refs_open > 0, "an answer nobody waits for");
+	NEED_MSG(s->refs_open > 0, "an answer nobody waits for");
 	s->refs_open--;
 	if (a->order == ORDER_COUNT && strcmp(a->text, "ok") == 0)
 		say(s, "[%u,%u,%u,%u]", a->counts.specs, a->counts.active, a->counts.supervisors, a->counts.workers);
@@ -340,7 +352,7 @@ static void on_answer(struct scenario *s, const struct action *a)
 static void process_must_live(const struct action *a)
 {
 	const struct script *x = a->child->user;
-	ck_assert_msg(x->alive == a->incarnation, "%s: a signal for an incarnation that is not alive", x->name);
+	NEED_MSG(x->alive == a->incarnation, "%s: a signal for an incarnation that is not alive", x->name);
 }
 
 static void perform(struct scenario *s, const struct action *a)
@@ -384,7 +396,7 @@ static void perform(struct scenario *s, const struct action *a)
 			say(s, "UP");
 		return;
 	case ACTION_EXIT:
-		ck_assert(!s->ended);
+		NEED(!s->ended);
 		s->ended = true;
 		say(s, "EXIT(%d)", a->code);
 		return;
@@ -395,7 +407,7 @@ static void perform(struct scenario *s, const struct action *a)
 		say(s, "%s:%s", change_name(a->change), a->child->name);
 		return;
 	case ACTION_FREE:
-		ck_assert(!x || x->alive == 0);
+		NEED(!x || x->alive == 0);
 		return;
 	}
 }
@@ -424,7 +436,7 @@ static void step(struct scenario *s, struct event e)
 	e.now_ms = s->now_ms;
 	tree_step(s->tree, &e, &actions);
 	for (size_t i = 0; i < actions.n; i++) {
-		ck_assert_msg(!s->ended || actions.items[i].kind == ACTION_ANSWER, "an action after EXIT");
+		NEED_MSG(!s->ended || actions.items[i].kind == ACTION_ANSWER, "an action after EXIT");
 		hash_action(s, &actions.items[i]);
 		perform(s, &actions.items[i]);
 	}
@@ -436,7 +448,7 @@ static void child_ends(struct scenario *s, const char *name, enum reason reason,
 {
 	struct script *x = script_of(s, name);
 	struct child *c = tree_find(s->tree, name);
-	ck_assert_msg(c && x->alive, "%s is not alive", name);
+	NEED_MSG(c && x->alive, "%s is not alive", name);
 	uint64_t incarnation = x->alive;
 	x->alive = 0;
 	step(s, (struct event){ .kind = EVENT_ENDED, .child = c, .incarnation = incarnation, .reason = reason, .number = number, .pending = x->pending });
@@ -481,7 +493,7 @@ static struct coming *coming_first(struct scenario *s)
 static void run_until(struct scenario *s, uint64_t until_ms)
 {
 	for (int spins = 0;; spins++) {
-		ck_assert_msg(spins < 1000000, "no end to what happens at %" PRIu64, s->now_ms);
+		NEED_MSG(spins < 1000000, "no end to what happens at %" PRIu64, s->now_ms);
 		struct coming *first = coming_first(s);
 		uint64_t due_ms = tree_next_due(s->tree), at_ms = first && first->at_ms <= due_ms ? first->at_ms : due_ms;
 		if (at_ms > until_ms)
@@ -567,18 +579,18 @@ static bool do_event(struct scenario *s, const char *verb, const char *name)
 	struct script *x = script_of(s, name);
 	struct child *c = tree_find(s->tree, name);
 	if (strcmp(verb, "hung") == 0) {
-		ck_assert(c && x->alive);
+		NEED(c && x->alive);
 		step(s, (struct event){ .kind = EVENT_HUNG, .child = c, .incarnation = x->alive, .reason = REASON_WATCHDOG });
 	} else if (strcmp(verb, "prove") == 0) {
-		ck_assert(c != NULL);
+		NEED(c != NULL);
 		step(s, (struct event){ .kind = EVENT_PROVEN, .child = c, .incarnation = c->incarnation });
 	} else if (strcmp(verb, "fatal") == 0) {
-		ck_assert(c && x->alive);
+		NEED(c && x->alive);
 		uint64_t incarnation = x->alive;
 		x->alive = 0;
 		step(s, (struct event){ .kind = EVENT_ENDED, .child = c, .incarnation = incarnation, .reason = REASON_EXIT, .number = 78, .fatal_tries = 1 });
 	} else if (strcmp(verb, "noexec") == 0) {
-		ck_assert(c && x->alive);
+		NEED(c && x->alive);
 		uint64_t incarnation = x->alive;
 		x->alive = 0;
 		step(s, (struct event){ .kind = EVENT_START_FAILED, .child = c, .incarnation = incarnation, .fatal_tries = 3, .detail = "ENOENT" });
@@ -617,7 +629,7 @@ static void do_add(struct scenario *s, const char *above, char *text)
 static void do_list(struct scenario *s, const char *name)
 {
 	const struct child *sup = tree_find(s->tree, name);
-	ck_assert(sup && sup->sup);
+	NEED(sup && sup->sup);
 	for (const struct child *c = sup->sup->last; c; c = c->prev) {
 		if (c->core.dormant)
 			continue;
@@ -676,7 +688,7 @@ static void do_one(struct scenario *s, char *text)
 	else if (strcmp(verb, "list") == 0)
 		do_list(s, name);
 	else if (!do_end(s, verb, name) && !do_event(s, verb, name) && !do_order(s, verb, name) && !do_script(s, verb, script_of(s, name), rest))
-		ck_abort_msg("no such stimulus: %s", verb);
+		broken("no such stimulus: %s", verb);
 }
 
 const char *scenario_do(struct scenario *s, const char *stimuli)
@@ -702,15 +714,15 @@ const char *scenario_do(struct scenario *s, const char *stimuli)
 struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed)
 {
 	struct scenario *s = calloc(1, sizeof(*s));
-	ck_assert(s != NULL);
+	NEED(s != NULL);
 	s->trace = calloc(1, TRACE_MAX);
-	ck_assert(s->trace != NULL);
+	NEED(s->trace != NULL);
 	s->otp = strstr(mode, "otp") != NULL;
 	s->backoff = strstr(mode, "backoff") != NULL;
 	s->now_ms = 1000000;
 	s->hash = 14695981039346656037ULL;
 	s->tree = tree_new(&(struct tree_config){ .seed = seed });
-	ck_assert(s->tree != NULL);
+	NEED(s->tree != NULL);
 	_cleanup_(freep) char *copy = strdup(tree);
 	parse_tree(&(struct parser){ .s = s, .at = copy }, s->tree);
 	return s;
@@ -728,14 +740,3 @@ void scenario_free(struct scenario *s)
 struct tree *scenario_tree(struct scenario *s) { return s->tree; }
 uint64_t scenario_now(const struct scenario *s) { return s->now_ms; }
 uint64_t scenario_hash(const struct scenario *s) { return s->hash; }
-
-void scenario_run(const char *mode, const char *tree, const struct scenario_step *steps, size_t n)
-{
-	struct scenario *s = scenario_new(mode, tree, 1);
-	for (size_t i = 0; i < n; i++) {
-		const char *trace = scenario_do(s, steps[i].stimulus);
-		ck_assert_msg(strcmp(trace, steps[i].trace) == 0, "%s %s\n  step %zu: %s\n  expected: %s\n  got:      %s", mode, tree, i + 1, steps[i].stimulus, steps[i].trace,
-			      trace);
-	}
-	scenario_free(s);
-}
