@@ -6,7 +6,7 @@ one death. Afterwards: the point was hit; every acknowledged task is final, in t
 attempts; results are of the attempt that the ledger names; the ledger fits itself."""
 import collections, os, re, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
-from node import Node, Tap, until
+from node import Node, Tap, kill, until
 
 build = os.path.abspath(sys.argv[1])
 most = int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -54,7 +54,7 @@ def drive(node, spec, once):
     resilient(lambda: node.troupe("actor", "start", "worker:exec/2", "--timeout", "2s").returncode in (0, 1) or None)
     for prefix in ("worker:exec/1", "coordinator:"): # so that the points of recovery and of deaths are passed too
         for pid in node.actors(prefix):
-            os.kill(pid, 9)
+            kill(pid)
     more = resilient(lambda: node.submit("exec", [{"payload": "0.02"}] * 4, 3))
     everything = done + later + cancelled + more
     end = time.monotonic() + 40
