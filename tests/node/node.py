@@ -165,7 +165,7 @@ class Node:
         batch = self.new_id()
         end = time.monotonic() + patience
         while True:
-            done = self.troupe("submit", queue, "--bulk", path, "--batch", batch, "-q", "--timeout", "5s")
+            done = self.troupe("--timeout", "5s", "submit", queue, "--bulk", path, "--batch", batch, "-q") # before the verb it is our patience
             if done.returncode == 0:
                 os.unlink(path)
                 return done.stdout.split()
