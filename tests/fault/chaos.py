@@ -6,7 +6,7 @@ Then: every acknowledged task is done, none was lost, no task ever had two live 
 whose token the ledger names."""
 import collections, os, random, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
-from node import Node, Tap, kill
+from node import Node, Tap, attempts, kill
 
 build = os.path.abspath(sys.argv[1])
 n_tasks, seconds = (int(sys.argv[2]), float(sys.argv[3])) if len(sys.argv) > 3 else (1200, 8.0)
@@ -82,10 +82,8 @@ try:
     tap.point(len(rows) == len(acknowledged), "there is no task that nobody submitted", len(rows))
 
     events = collections.defaultdict(list)
-    with open(node.dir + "/attempts") as f:
-        for line in f:
-            what, task, token = line.split()
-            events[task].append((what, token))
+    for what, task, token in attempts(node):
+        events[task].append((what, token))
     conflicts = [task for task, list_ in events.items() if any(what == "conflict" for what, _ in list_)]
     tap.point(not conflicts, "no task had two live attempts", conflicts[:5])
     bad = []

@@ -6,7 +6,7 @@ one death. Afterwards: the point was hit; every acknowledged task is final, in t
 attempts; results are of the attempt that the ledger names; the ledger fits itself."""
 import collections, os, re, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
-from node import Node, Tap, kill, until
+from node import Node, Tap, attempts, kill, until
 
 build = os.path.abspath(sys.argv[1])
 most = int(sys.argv[2]) if len(sys.argv) > 2 else 1
@@ -75,8 +75,7 @@ def judge(node, done, cancelled):
     if len(rows) != len(done) + len(cancelled):
         problems.append("%d tasks, %d submitted" % (len(rows), len(done) + len(cancelled)))
     ended = collections.defaultdict(set)
-    for line in open(node.dir + "/attempts"):
-        what, task, token = line.split()
+    for what, task, token in attempts(node):
         if what == "conflict":
             problems.append("two live attempts of " + task)
         if what == "end":

@@ -1,5 +1,5 @@
 """A private node of real processes, for tests that break it: start, stop, find, kill, ask. Standard library only."""
-import json, os, shutil, signal, subprocess, sys, tempfile, time
+import json, os, re, shutil, signal, subprocess, sys, tempfile, time
 
 
 class Tap:
@@ -196,6 +196,12 @@ def exe(pid):
         return os.readlink("/proc/%d/exe" % pid)
     except OSError:
         return ""
+
+
+def attempts(node):
+    """What the tasks of the fault tests wrote: (what, task, token). Half a line is no record: who is killed while it writes may stop at the border of a page."""
+    with open(node.dir + "/attempts") as f:
+        return re.findall(r"(start|end|conflict) ([0-9A-Z]{26}) (\d+)\n", f.read())
 
 
 def kill(pid, signo=signal.SIGKILL):
