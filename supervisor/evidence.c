@@ -84,14 +84,13 @@ void evidence_decided(struct node *n, const struct event *e, const struct action
 	bool spawns = false;
 	if (!n->journal)
 		return;
+	journal_decided(n->journal, e, decided);
 	for (size_t i = 0; i < decided->n; i++) {
 		const struct action *a = &decided->items[i];
 		spawns |= a->kind == ACTION_SPAWN;
 		if (a->kind != ACTION_FACT)
 			continue;
 		if (a->fact == FACT_DOWN || a->fact == FACT_START_FAILED) {
-			journal_add(n->journal, "end %" PRIu64 " %" PRIu64 " %s %d %s %s", e->now_ms, a->incarnation, reason_name(a->reason), a->number,
-			            decision_name(a->decision), a->child->name);
 			journal_windows(n->journal, n->tree, a->child, e->now_ms);
 			if (a->child->above)
 				journal_windows(n->journal, n->tree, a->child->above, e->now_ms);
@@ -170,11 +169,8 @@ int evidence_order(struct node *n, const struct order_wait *w, const char *answe
 	bool done = strcmp(answer, "ok") == 0 || strcmp(answer, "none") == 0;
 	if (w->order == ORDER_SPEC || w->order == ORDER_COUNT)
 		return 0;
-	if (n->journal) {
-		journal_add(n->journal, "order %" PRIu64 " %s %s %s", loop_now_ms(n->loop), order_name(w->order), answer, w->name);
-		if (done && w->order != ORDER_KILL)
-			journal_add(n->journal, "forget %s", w->name);
-	}
+	if (n->journal && done && w->order != ORDER_KILL)
+		journal_add(n->journal, "forget %s", w->name);
 	if (!done || w->order == ORDER_KILL || !n->record)
 		return 0;
 	return record_order(n->record, w->name, w->order == ORDER_STOP, e);

@@ -10,18 +10,24 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/base/cleanup.h"
 #include "common/base/crc32c.h"
-#include "common/base/file.h"
+#include "common/base/error.h"
 #include "common/base/log.h"
+#include "supervisor/tree_text.h"
 
-#define RECORD_MAX 512u
+#define PENDING_MAX (64u * 1024 * 1024) /* of one turn of the loop: a snapshot of the largest tree fits */
 #define BOOT_SLACK_MS 5000u /* two readings of the same boot differ by as much when the wall clock is slewed */
 
 struct journal {
 	char path[PATH_MAX];
 	int fd;
 	char boot[128];   /* the record of this life */
-	char *data;
+	size_t max;       /* of one file */
+	FILE *line;       /* the record that is being made, in text */
+	char *text;
+	size_t text_len;
+	char *data;       /* records that wait for the next write */
 	size_t len, room, written;
 };
 
@@ -65,9 +71,17 @@ int journal_open(const char *dir, struct journal **ret)
 	if (!j)
 		return -ENOMEM;
 	snprintf(j->path, sizeof j->path, "%s/journal", dir);
+	j->max = JOURNAL_MAX;
+	j->line = open_memstream(&j->text, &j->text_len);
+	if (!j->line) {
+		free(j);
+		return -ENOMEM;
+	}
 	mend(j->path);
 	int r = open_file(j);
 	if (r) {
+		fclose(j->line);
+		free(j->text);
 		free(j);
 		return r;
 	}
@@ -75,19 +89,13 @@ int journal_open(const char *dir, struct journal **ret)
 	return 0;
 }
 
-void journal_add(struct journal *j, const char *fmt, ...)
+static void add(struct journal *j, const char *text, size_t len)
 {
-	char text[RECORD_MAX];
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (n < 0)
-		return;
-	size_t len = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
 	if (j->len + len + 16 > j->room) {
-		size_t room = j->room ? 2 * j->room : 4096;
-		char *data = room <= JOURNAL_MAX ? realloc(j->data, room) : NULL;
+		size_t room = j->room ? j->room : 4096;
+		while (room < j->len + len + 16)
+			room *= 2;
+		char *data = room <= PENDING_MAX ? realloc(j->data, room) : NULL;
 		if (!data)
 			return; /* a bounded loss: the journal is evidence, not state */
 		j->data = data;
@@ -97,6 +105,40 @@ void journal_add(struct journal *j, const char *fmt, ...)
 	memcpy(j->data + j->len, text, len);
 	j->len += len;
 	j->data[j->len++] = '\n';
+}
+
+static void add_text(void *ctx, const char *text)
+{
+	add(ctx, text, strlen(text));
+}
+
+/* What was printed to j->line. */
+static void add_line(struct journal *j)
+{
+	long len = ftell(j->line);
+	if (fflush(j->line) == 0 && len > 0)
+		add(j, j->text, (size_t)len);
+	rewind(j->line);
+}
+
+void journal_add(struct journal *j, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(j->line, fmt, ap);
+	va_end(ap);
+	add_line(j);
+}
+
+void journal_decided(struct journal *j, const struct event *e, const struct actions *decided)
+{
+	tree_text_wanted(e, add_text, j);
+	tree_text_event(j->line, e);
+	add_line(j);
+	for (size_t i = 0; i < decided->n; i++) {
+		tree_text_action(j->line, &decided->items[i]);
+		add_line(j);
+	}
 }
 
 static void add_window(struct journal *j, const struct window_entry *w, unsigned times)
@@ -124,14 +166,23 @@ void journal_windows(struct journal *j, const struct tree *t, const struct child
 	add_window(j, &last, times);
 }
 
+/* What a file begins with. */
+static void add_state(struct journal *j, const struct tree *t)
+{
+	size_t before = j->len;
+	journal_add(j, "%s", j->boot);
+	tree_text_save(t, add_text, j);
+	journal_windows(j, t, NULL, UINT64_MAX);
+	j->max = 4 * (j->len - before) > JOURNAL_MAX ? 4 * (j->len - before) : JOURNAL_MAX;
+}
+
 void journal_boot(struct journal *j, uint64_t wall_ms, uint64_t mono_ms, uint64_t seed, uint64_t first_incarnation, const struct tree *t)
 {
 	snprintf(j->boot, sizeof j->boot, "boot %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, wall_ms, mono_ms, seed, first_incarnation);
-	journal_add(j, "%s", j->boot);
-	journal_windows(j, t, NULL, UINT64_MAX);
+	add_state(j, t);
 }
 
-/* The file is full: it becomes journal.1, and what still holds of it ends the first write to the new one. */
+/* The file is full: it becomes journal.1. What waits still belongs to it; then the new one begins with the tree as it is. */
 static int rotate(struct journal *j, const struct tree *t)
 {
 	char old[PATH_MAX + 8];
@@ -139,12 +190,19 @@ static int rotate(struct journal *j, const struct tree *t)
 	if (rename(j->path, old) != 0)
 		return -errno;
 	close(j->fd);
-	int r = open_file(j);
-	if (!r && j->boot[0]) {
-		journal_add(j, "%s", j->boot);
-		if (t)
-			journal_windows(j, t, NULL, UINT64_MAX);
-	}
+	j->fd = -1;
+	if (j->boot[0])
+		add_state(j, t);
+	return open_file(j);
+}
+
+static int write_out(struct journal *j)
+{
+	ssize_t n = write(j->fd, j->data, j->len);
+	int r = n < 0 ? -errno : (size_t)n < j->len ? -ENOSPC : 0;
+	if (n > 0)
+		j->written += (size_t)n;
+	j->len = 0;
 	return r;
 }
 
@@ -155,14 +213,10 @@ int journal_flush(struct journal *j, const struct tree *t)
 		return 0;
 	if (j->fd < 0)
 		r = open_file(j);
-	else if (j->written + j->len > JOURNAL_MAX)
-		r = rotate(j, t);
-	if (!r) {
-		ssize_t n = write(j->fd, j->data, j->len);
-		r = n < 0 ? -errno : (size_t)n < j->len ? -ENOSPC : 0;
-		if (n > 0)
-			j->written += (size_t)n;
-	}
+	if (!r)
+		r = write_out(j);
+	if (!r && t && j->written > j->max && !(r = rotate(j, t)))
+		r = write_out(j);
 	j->len = 0;
 	return r;
 }
@@ -174,6 +228,8 @@ struct journal *journal_close(struct journal *j)
 	journal_flush(j, NULL);
 	if (j->fd >= 0)
 		close(j->fd);
+	fclose(j->line);
+	free(j->text);
 	free(j->data);
 	free(j);
 	return NULL;
@@ -181,29 +237,33 @@ struct journal *journal_close(struct journal *j)
 
 static int each(const char *path, bool (*fn)(void *ctx, const char *record), void *ctx, unsigned *ret_line, size_t *ret_good, bool *ret_torn)
 {
-	char *text = NULL;
-	size_t len = 0;
+	_cleanup_(freep) char *text = NULL;
+	size_t room = 0, good = 0;
 	unsigned line = 0;
-	int r = file_read_all(path, 2 * (size_t)JOURNAL_MAX, &text, &len);
-	if (r)
-		return r;
-	for (char *at = text, *end; at < text + len; at = end + 1) {
-		line++;
-		end = memchr(at, '\n', (size_t)(text + len - at));
+	int r = 0;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	for (ssize_t len; (len = getline(&text, &room, f)) > 0; good += (size_t)len) {
 		uint32_t crc;
-		if (!end || end - at < 10 || at[8] != ' ' || sscanf(at, "%8" SCNx32, &crc) != 1 || crc != crc32c(0, at + 9, (size_t)(end - at - 9))) {
+		bool torn = text[len - 1] != '\n';
+		line++;
+		if (!torn)
+			text[len - 1] = 0;
+		if (torn || len < 11 || text[8] != ' ' || sscanf(text, "%8" SCNx32, &crc) != 1 || crc != crc32c(0, text + 9, (size_t)len - 10)) {
 			r = ERROR_CORRUPT;
 			if (ret_good)
-				*ret_good = (size_t)(at - text);
+				*ret_good = good;
 			if (ret_torn)
-				*ret_torn = !end;
+				*ret_torn = torn;
 			break;
 		}
-		*end = 0;
-		if (!fn(ctx, at + 9))
+		if (!fn(ctx, text + 9))
 			break;
 	}
-	free(text);
+	if (!r && ferror(f))
+		r = -EIO;
+	fclose(f);
 	if (ret_line)
 		*ret_line = line;
 	return r;
@@ -281,7 +341,10 @@ unsigned journal_restore(const char *dir, struct tree *t, uint64_t now_mono_ms, 
 	struct restoring r = { .tree = t, .boot_at_ms = now_wall_ms - now_mono_ms };
 	char path[PATH_MAX];
 	snprintf(path, sizeof path, "%s/journal", dir);
-	journal_each(path, restore_one, &r, NULL); /* a torn tail is what a kill leaves */
+	if (journal_each(path, restore_one, &r, NULL) == -ENOENT) { /* a torn tail is what a kill leaves; killed while a new file was begun */
+		snprintf(path, sizeof path, "%s/journal.1", dir);
+		journal_each(path, restore_one, &r, NULL);
+	}
 	unsigned n = 0;
 	for (size_t i = 0; i < r.n && r.unclean; i++) {
 		if (r.all[i].at_ms > now_mono_ms)

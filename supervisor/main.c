@@ -11,15 +11,19 @@
 #include "common/base/parse.h"
 #include "supervisor/dev.h"
 #include "supervisor/guard.h"
+#include "supervisor/replay.h"
 #include "supervisor/supervisor.h"
 
-static const char usage[] = "usage: trouped [-dtTvV] [-c file] [-p pidfile] [--ready-fd=n] [--dev]\n"
+static const char usage[] = "usage: trouped [-dtTvV] [-c file] [-p pidfile] [--ready-fd=n] [--control-fd=n] [--dev]\n"
+	"       trouped [-v] --replay=journal\n"
 	"  -c file       configuration (default: see trouped(8))\n"
 	"  -d            detach, with a guard in front; return when the node is ready\n"
 	"  -t            check the configuration and exit\n"
 	"  -T            print the effective configuration and exit\n"
 	"  -p pidfile    write the process id there when ready\n"
 	"  --ready-fd=n  write a newline there when ready\n"
+	"  --control-fd=n  also take operators' requests from this socket\n"
+	"  --replay=journal  make a journal's decisions again, compare, and exit\n"
 	"  --dev         a node to try things on, in a temporary directory\n"
 	"  -v            log more\n"
 	"  -V            print the version\n";
@@ -28,12 +32,14 @@ struct options {
 	struct supervisor_options run;
 	char path[PATH_MAX];
 	bool check, dump, detach, dev;
+	const char *replay;
 };
 
 /* 0: go on; else the exit status, less 1 */
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = { { "ready-fd", required_argument, NULL, 'r' }, { "dev", no_argument, NULL, 'D' }, { "help", no_argument, NULL, 'h' },
+		{ "replay", required_argument, NULL, 'R' }, { "control-fd", required_argument, NULL, 'C' },
 		{ "version", no_argument, NULL, 'V' }, { 0 } };
 	struct error e = { 0 };
 	uint64_t fd;
@@ -46,14 +52,16 @@ static int read_options(int argc, char **argv, struct options *o)
 		case 'p': o->run.pid_file = optarg; break;
 		case 'v': o->run.verbose = true; break;
 		case 'D': o->dev = true; break;
+		case 'R': o->replay = optarg; break;
 		case 'V': printf("trouped %s\n", TROUPE_VERSION); return 1;
 		case 'h': fputs(usage, stdout); return 1;
 		case 'r':
+		case 'C':
 			if (parse_number(optarg, 1, 1023, &fd, &e)) {
-				fprintf(stderr, "trouped: --ready-fd: %s\n", e.text);
+				fprintf(stderr, "trouped: --%s-fd: %s\n", c == 'r' ? "ready" : "control", e.text);
 				return 65;
 			}
-			o->run.ready_fd = (int)fd;
+			*(c == 'r' ? &o->run.ready_fd : &o->run.control_fd) = (int)fd;
 			break;
 		default: fputs(usage, stderr); return 65;
 		}
@@ -107,11 +115,13 @@ static int run_dev(struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .run.ready_fd = -1 };
+	struct options o = { .run.ready_fd = -1, .run.control_fd = -1 };
 	config_default_path(o.path, sizeof o.path);
 	int r = read_options(argc, argv, &o);
 	if (r)
 		return r - 1;
+	if (o.replay)
+		return replay_journal(o.replay, o.run.verbose, stdout);
 	if (o.dev)
 		return run_dev(&o);
 	struct config *config = NULL;

@@ -1,7 +1,7 @@
 #pragma once
 /* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; process.c is the life and
- * death of a child's process; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; outbox.c
- * brings the node's own events to topic:events; reload.c applies a changed configuration. */
+ * death of a child's process; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; starter.c hears who started
+ * us; outbox.c brings the node's own events to topic:events; reload.c applies a changed configuration. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -84,6 +84,7 @@ struct node {
 	struct loop *loop;
 	struct tree *tree;
 	struct process *processes;
+	struct process *starter;      /* the control socket of who started us; NULL: none */
 	struct monitor *monitors;
 	struct obituary obituaries[OBITUARIES];
 	size_t n_obituaries;          /* ever */
@@ -125,6 +126,11 @@ void process_socket(const struct node *n, const struct child *c, char *out, size
 void family_look(struct node *n, uint64_t now_ms);                            /* leftovers of the dead whose families are not empty */
 void family_hint(struct node *n);                                             /* somebody became ours, or ended */
 Troupe__ActorState process_state(const struct child *c);
+
+/* starter.c */
+#define STARTER_INCARNATION UINT64_MAX
+int starter_open(struct node *n, int fd);                                     /* takes fd; 0 or -errno */
+void starter_close(struct node *n);
 
 /* output.c */
 void output_read(struct process *p);

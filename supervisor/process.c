@@ -35,6 +35,8 @@ struct process *process_of(struct node *n, const struct child *c)
 
 struct process *process_numbered(struct node *n, uint64_t incarnation)
 {
+	if (incarnation == STARTER_INCARNATION)
+		return n->starter;
 	for (struct process *p = n->processes; p; p = p->next)
 		if (p->incarnation == incarnation)
 			return p;

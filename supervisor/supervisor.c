@@ -199,6 +199,7 @@ static void close_node(struct node *n)
 	evidence_close(n, false);
 	monitors_free(n);
 	outbox_free(n->outbox);
+	starter_close(n);
 	tree_free(n->tree);
 	if (n->loop)
 		loop_close(n->loop);
@@ -235,6 +236,11 @@ int supervisor_run(struct config *c, const struct supervisor_options *o)
 	n->sweep_at_ms = n->watchdog_at_ms = TIME_NEVER;
 	n->started_at_ms = clock_mono_ms();
 	int code = open_node(n);
+	int r = code || o->control_fd < 0 ? 0 : starter_open(n, o->control_fd);
+	if (r) {
+		log_error("--control-fd is no socket of packets", LOG_S("why", strerror(-r)));
+		code = 65;
+	}
 	if (!code) {
 		n->ping_at_ms = clock_mono_ms() + LOOK_EVERY_MS;
 		step(n, &(struct event){ .kind = EVENT_BOOT, .now_ms = clock_mono_ms() });

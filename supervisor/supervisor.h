@@ -4,6 +4,7 @@
 
 struct supervisor_options {
 	int ready_fd;          /* -1: none */
+	int control_fd;        /* -1: none; a SOCK_SEQPACKET socket for requests, see trouped(8) */
 	const char *pid_file;  /* NULL: none */
 	bool verbose;
 };

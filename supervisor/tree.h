@@ -59,6 +59,7 @@ enum event_kind {
 	EVENT_ENDED,        /* child, incarnation, reason, number, detail, pending, fatal_tries: the process was reaped */
 	EVENT_PROVEN,       /* child, incarnation: the family of an incarnation that ENDED with pending is gone */
 	EVENT_HUNG,         /* child, incarnation, reason watchdog or turn_timeout, detail */
+	EVENT_EXTEND,       /* child, incarnation, within_ms: it asks for so much time from now on, to start or to stop */
 	EVENT_TIME,         /* something may be due */
 	EVENT_ORDER,        /* ref, order, name, force: a management call */
 	EVENT_ADD,          /* ref, name, above_name, spec, sup, user: start_child */
@@ -88,6 +89,9 @@ struct event {
 	uint64_t ref;            /* ORDER, ADD: comes back in the ANSWER */
 	enum order order;
 	const char *name;
+	/* ORDER, OTP's form, both optional. above_name: the supervisor that is asked; who is not its child is not_found. of_incarnation: OTP's pid. A supervisor of the
+	 * definition knows its children by name only (not_found), a dynamic one by incarnation only (by name: "dynamic"), and stopping a dead one there is ok. */
+	uint64_t of_incarnation;
 	bool force;              /* start in spite of a missing proof or of the backoff */
 	const char *above_name;
 	const struct child_spec *spec;

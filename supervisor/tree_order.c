@@ -266,13 +266,43 @@ static bool order_is_admitted(struct tree *t, const struct event *e)
 	return false;
 }
 
-void tree_order_take(struct tree *t, const struct event *e)
+static struct child *find_incarnation(const struct tree *t, const struct child *top, uint64_t incarnation)
+{
+	for (struct child *c = tree_next_under(t, top, top); c; c = tree_next_under(t, top, c))
+		if (c->incarnation == incarnation)
+			return c;
+	return NULL;
+}
+
+/* The child that is meant; NULL after an answer. */
+static struct child *order_target(struct tree *t, const struct event *e)
 {
 	struct child *c = e->name ? tree_find(t, e->name) : NULL;
-	if (!c) {
-		answer(t, e, NULL, "not_found", NULL);
-		return;
+	struct child *above = e->above_name && *e->above_name ? tree_find(t, e->above_name) : c ? c->above : NULL;
+	bool named = e->above_name && *e->above_name;
+	const char *word = NULL;
+	if (named && (!above || !above->sup)) {
+		word = "noproc";
+	} else if (named && above->sup->spec.dynamic && !e->of_incarnation) {
+		word = "dynamic";
+	} else if (e->of_incarnation && above && above->sup->spec.dynamic) {
+		c = find_incarnation(t, above, e->of_incarnation);
+		if (!c)
+			word = e->order == ORDER_STOP && e->of_incarnation < t->incarnation_next && !find_incarnation(t, t->root, e->of_incarnation) ? "ok" : "not_found";
+	} else if (!c || e->of_incarnation || (named && c->above != above)) {
+		word = "not_found";
 	}
+	if (!word)
+		return c;
+	answer(t, e, NULL, word, NULL);
+	return NULL;
+}
+
+void tree_order_take(struct tree *t, const struct event *e)
+{
+	struct child *c = order_target(t, e);
+	if (!c)
+		return;
 	if (e->order == ORDER_SPEC) {
 		answer(t, e, c, "ok", NULL);
 		return;

@@ -81,6 +81,7 @@ bool tree_stop_is_victim(const struct child *c);
 void tree_stop_victims(struct tree *t, struct child *sup);
 void tree_stop_look(struct tree *t, struct child *sup);
 void tree_stop_due(struct tree *t, struct child *c);
+void tree_stop_extend(struct tree *t, struct child *c, uint64_t within_ms); /* its start or its stop may take so long from now, within what is allowed above */
 void tree_stop_node(struct tree *t, uint64_t within_ms, bool fast);
 
 /* tree_end.c */

@@ -221,6 +221,18 @@ void tree_stop_due(struct tree *t, struct child *c)
 	}
 }
 
+void tree_stop_extend(struct tree *t, struct child *c, uint64_t within_ms)
+{
+	uint64_t at_ms = at_after(t->now_ms, within_ms);
+	if (c->sup || c->core.killed)
+		return;
+	if (c->state == CHILD_STARTING && c->core.timeout_at_ms != NEVER && at_ms > c->core.timeout_at_ms)
+		c->core.timeout_at_ms = at_ms;
+	if (c->state == CHILD_STOPPING && c->core.kill_at_ms != NEVER && at_ms > c->core.kill_at_ms)
+		c->core.kill_at_ms = earlier(at_ms, limit_from_above(c));
+	tree_timer(t, c);
+}
+
 void tree_stop_node(struct tree *t, uint64_t within_ms, bool fast)
 {
 	struct child *root = t->root;

@@ -1,4 +1,4 @@
-/* The node as a whole: ping status tree ps workers reload check-config metrics. */
+/* The node as a whole: ping status tree ps workers reload check-config replay metrics. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -198,17 +198,30 @@ int verb_reload(struct tool *t)
 	return EXIT_OK;
 }
 
-int verb_check_config(struct tool *t)
+/* Becomes trouped. Returns only where that fails. */
+static int become_trouped(struct tool *t, char *const *argv)
 {
-	const char *config = tool_option(t, OPT_CONFIG), *path = getenv("PATH");
+	const char *path = getenv("PATH");
 	char wider[4096];
 	/* sbin is not in everybody's PATH. */
 	if (snprintf(wider, sizeof wider, "%s:" SBIN, path ? path : "/usr/bin:/bin") < (int)sizeof wider)
 		setenv("PATH", wider, 1);
-	char *argv[] = { (char *)"trouped", (char *)"-t", config ? (char *)"-c" : NULL, (char *)(uintptr_t)config, NULL };
 	fflush(stdout);
 	execvp("trouped", argv);
 	return tool_file(t, "trouped", errno);
+}
+
+int verb_check_config(struct tool *t)
+{
+	const char *config = tool_option(t, OPT_CONFIG);
+	char *argv[] = { (char *)"trouped", (char *)"-t", config ? (char *)"-c" : NULL, (char *)(uintptr_t)config, NULL };
+	return become_trouped(t, argv);
+}
+
+int verb_replay(struct tool *t)
+{
+	char *argv[] = { (char *)"trouped", (char *)"--replay", (char *)(uintptr_t)t->args.words[0], tool_has(t, OPT_ALL) ? (char *)"-v" : NULL, NULL };
+	return become_trouped(t, argv);
 }
 
 /* --- metrics --- */

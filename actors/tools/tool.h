@@ -80,7 +80,7 @@ int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_
 
 /* --- the verbs, by file --- */
 int verb_ping(struct tool *t), verb_status(struct tool *t), verb_tree(struct tool *t), verb_ps(struct tool *t), verb_workers(struct tool *t),
-	verb_metrics(struct tool *t), verb_reload(struct tool *t), verb_check_config(struct tool *t), verb_doctor(struct tool *t);
+	verb_metrics(struct tool *t), verb_reload(struct tool *t), verb_check_config(struct tool *t), verb_replay(struct tool *t), verb_doctor(struct tool *t);
 int verb_submit(struct tool *t), verb_get(struct tool *t), verb_result(struct tool *t), verb_wait(struct tool *t), verb_list(struct tool *t),
 	verb_explain(struct tool *t), verb_cancel(struct tool *t), verb_retry(struct tool *t);
 int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue_pause(struct tool *t), verb_queue_resume(struct tool *t), verb_queue_add(struct tool *t),

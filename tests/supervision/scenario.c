@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/base/cleanup.h"
+#include "supervisor/tree_text.h"
 
 /* What cannot be: nonsense in a scenario, or a core that breaks its own rules. The process ends, so whoever runs scenarios does it in one of their own. */
 static _Noreturn __attribute__((format(printf, 1, 2))) void broken(const char *fmt, ...)
@@ -58,6 +59,7 @@ struct scenario {
 	size_t trace_len;
 	uint64_t hash;
 	uint64_t refs_open;
+	struct replay *replay; /* a second core that is told the same, by way of text */
 };
 
 static __attribute__((format(printf, 2, 3))) void say(struct scenario *s, const char *fmt, ...)
@@ -430,11 +432,59 @@ static void hash_action(struct scenario *s, const struct action *a)
 		hash_bytes(s, a->text, strlen(a->text));
 }
 
+/* --- the second core -------------------------------------------------------------------------------------------------------- */
+
+static void replay_say(void *ctx, const char *line)
+{
+	struct scenario *s = ctx;
+	enum replay_found found = replay_line(s->replay, line);
+	NEED_MSG(found == REPLAY_PASSED || found == REPLAY_EVENT || found == REPLAY_SAME, "a replay decides otherwise:\n  %s\n  %s", line,
+		 replay_expected(s->replay) ? replay_expected(s->replay) : "(nothing)");
+}
+
+static void replay_from_here(struct scenario *s)
+{
+	replay_free(s->replay);
+	s->replay = replay_new();
+	NEED(s->replay != NULL && tree_text_save(s->tree, replay_say, s) == 0);
+}
+
+static void replay_event(struct scenario *s, const struct event *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	NEED(f != NULL);
+	tree_text_event(f, e);
+	fclose(f);
+	tree_text_wanted(e, replay_say, s);
+	replay_say(s, text);
+	free(text);
+}
+
+static void replay_action(struct scenario *s, const struct action *a)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	NEED(f != NULL);
+	tree_text_action(f, a);
+	fclose(f);
+	replay_say(s, text);
+	free(text);
+}
+
 static void step(struct scenario *s, struct event e)
 {
 	struct actions actions;
 	e.now_ms = s->now_ms;
+	if (s->seq % 7 == 0) /* a snapshot of any moment is as good as another */
+		replay_from_here(s);
+	replay_event(s, &e);
 	tree_step(s->tree, &e, &actions);
+	for (size_t i = 0; i < actions.n; i++)
+		replay_action(s, &actions.items[i]);
+	NEED_MSG(replay_missing(s->replay) == 0, "a replay decides more than was decided");
 	for (size_t i = 0; i < actions.n; i++) {
 		NEED_MSG(!s->ended || actions.items[i].kind == ACTION_ANSWER, "an action after EXIT");
 		hash_action(s, &actions.items[i]);
@@ -725,12 +775,14 @@ struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed)
 	NEED(s->tree != NULL);
 	_cleanup_(freep) char *copy = strdup(tree);
 	parse_tree(&(struct parser){ .s = s, .at = copy }, s->tree);
+	replay_from_here(s);
 	return s;
 }
 
 void scenario_free(struct scenario *s)
 {
 	tree_free(s->tree);
+	replay_free(s->replay);
 	for (size_t i = 0; i < s->n_scripts; i++)
 		free(s->scripts[i]);
 	free(s->trace);

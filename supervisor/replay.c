@@ -1,0 +1,76 @@
+#include "supervisor/replay.h"
+
+#include <string.h>
+#include "common/base/error.h"
+#include "supervisor/journal.h"
+#include "supervisor/tree_text.h"
+
+struct run {
+	struct replay *replay;
+	FILE *out;
+	bool verbose;
+	unsigned line;
+	unsigned long n_events, n_same, n_different, n_damaged;
+};
+
+static void say_missing(struct run *r)
+{
+	size_t n = replay_missing(r->replay);
+	if (n == 0)
+		return;
+	fprintf(r->out, "%u: %zu more decided here than there\n", r->line, n);
+	r->n_different += n;
+}
+
+static bool take(void *ctx, const char *record)
+{
+	struct run *r = ctx;
+	bool goes_on = strncmp(record, "does ", 5) == 0 || strncmp(record, "window ", 7) == 0 || strncmp(record, "forget ", 7) == 0;
+	if (!goes_on)
+		say_missing(r);
+	r->line++;
+	switch (replay_line(r->replay, record)) {
+	case REPLAY_PASSED:
+		return true;
+	case REPLAY_EVENT:
+		r->n_events++;
+		break;
+	case REPLAY_SAME:
+		r->n_same++;
+		break;
+	case REPLAY_DIFFERENT:
+		r->n_different++;
+		fprintf(r->out, "%u: there %s\n%*shere %s\n", r->line, record, (int)snprintf(NULL, 0, "%u: ", r->line), "", replay_expected(r->replay) ? replay_expected(r->replay) : "nothing");
+		return true;
+	case REPLAY_DAMAGED:
+		r->n_damaged++;
+		fprintf(r->out, "%u: cannot be read: %s\n", r->line, record);
+		return true;
+	}
+	if (r->verbose)
+		fprintf(r->out, "%s%s\n", strncmp(record, "does ", 5) == 0 ? "    " : "", record);
+	return true;
+}
+
+int replay_journal(const char *path, bool verbose, FILE *out)
+{
+	struct run r = { .replay = replay_new(), .out = out, .verbose = verbose };
+	unsigned line = 0;
+	if (!r.replay)
+		return 71;
+	int code = journal_each(path, take, &r, &line);
+	say_missing(&r);
+	replay_free(r.replay);
+	if (code < 0) {
+		fprintf(stderr, "trouped: %s: %s\n", path, strerror(-code));
+		return 66;
+	}
+	if (code > 0)
+		fprintf(out, "%u: a damaged line: what is behind it was not read\n", line);
+	if (r.n_events == 0) {
+		fprintf(stderr, "trouped: %s: there is no decision in it\n", path);
+		return 66;
+	}
+	fprintf(out, "%lu events, %lu decisions the same, %lu different, %lu unreadable\n", r.n_events, r.n_same, r.n_different, r.n_damaged);
+	return r.n_different || r.n_damaged || code ? 1 : 0;
+}
