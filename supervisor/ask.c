@@ -7,7 +7,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
-#include "supervisor/node.h"
+#include "supervisor/ask_parts.h"
 #include "supervisor/record.h"
 
 #define ROWS_MAX 200u     /* of one answer about the tree: a packet is bounded */
@@ -36,15 +36,12 @@ void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[1
 	ask_answer(n, watcher, ref, id, &env);
 }
 
-/* One question under way. */
-struct ask { struct node *n; struct process *front; uint64_t ref; const Troupe__Envelope *env; uint8_t id[16]; struct arena *arena; };
-
 static void reply(const struct ask *q, Troupe__Envelope *env)
 {
 	ask_answer(q->n, q->front->incarnation, q->ref, q->id, env);
 }
 
-static void refuse(const struct ask *q, const struct error *e)
+void ask_refuse(const struct ask *q, const struct error *e)
 {
 	ask_fail(q->n, q->front->incarnation, q->ref, q->id, e);
 }
@@ -54,7 +51,7 @@ static void no_actor(const struct ask *q, const char *address)
 	struct error e = { 0 };
 	error_set(&e, ERROR_NO_ACTOR, "there is no actor %s", address);
 	error_cure(&e, "troupe tree shows all");
-	refuse(q, &e);
+	ask_refuse(q, &e);
 }
 
 static void on_whereis(const struct ask *q)
@@ -219,11 +216,25 @@ static void on_crashes(const struct ask *q)
 	if (r) {
 		error_set(&e, r > 0 ? (enum error_code)r : ERROR_INTERNAL, r == ERROR_NOT_FOUND ? "there is no such crash report" : "crash reports cannot be read");
 		error_cure(&e, "troupe crashes lists them");
-		refuse(q, &e);
+		ask_refuse(q, &e);
 		return;
 	}
 	env.body_case = TROUPE__ENVELOPE__BODY_CRASHES;
 	env.crashes = &out;
+	reply(q, &env);
+}
+
+static void on_what_if(const struct ask *q)
+{
+	Troupe__WhatIfAnswer out = TROUPE__WHAT_IF_ANSWER__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	struct error e = { 0 };
+	if (what_if(q->n, q->env->what_if, q->arena, &out, &e)) {
+		ask_refuse(q, &e);
+		return;
+	}
+	env.body_case = TROUPE__ENVELOPE__BODY_WHAT_IF_ANSWER;
+	env.what_if_answer = &out;
 	reply(q, &env);
 }
 
@@ -236,96 +247,14 @@ static void on_reload(const struct ask *q)
 	reload(q->n, &r);
 }
 
-/* --- orders --- */
-
-static const enum order orders[] = { ORDER_COUNT, ORDER_START, ORDER_STOP, ORDER_RESTART, ORDER_KILL, ORDER_DELETE, ORDER_SPEC, ORDER_COUNT };
-
-static void on_order(const struct ask *q)
-{
-	struct node *n = q->n;
-	const Troupe__ChildOrder *o = q->env->child_order;
-	struct error e = { 0 };
-	struct order_wait *w = NULL;
-	for (size_t i = 0; i < ELEMENTS(n->orders) && !w; i++)
-		w = n->orders[i].used ? NULL : &n->orders[i];
-	if (o->op < 1 || (size_t)o->op >= ELEMENTS(orders))
-		error_set(&e, ERROR_BAD_REQUEST, "no such order: %d", (int)o->op);
-	else if (strlen(o->address) > CHILD_NAME_MAX)
-		error_set(&e, ERROR_BAD_REQUEST, "a name has at most %d bytes", CHILD_NAME_MAX);
-	else if (!w)
-		error_retry((error_set(&e, ERROR_BUSY, "too many orders are being carried out"), &e), 1000);
-	if (e.code) {
-		refuse(q, &e);
-		return;
-	}
-	*w = (struct order_wait){ .ref = ++n->next_ref, .watcher = q->front->incarnation, .control_ref = q->ref, .used = true, .order = orders[o->op] };
-	memcpy(w->id, q->id, sizeof w->id);
-	snprintf(w->name, sizeof w->name, "%s", !*o->address && w->order == ORDER_COUNT ? tree_root(n->tree)->name : o->address);
-	if (w->order != ORDER_SPEC && w->order != ORDER_COUNT) {
-		log_info("order", LOG_S("order", order_name(w->order)), LOG_S("child", o->address), LOG_S("by", q->env->subject));
-		outbox_say(n, "info", "actor.ordered", o->address, q->env->subject, "%s%s", order_name(w->order), o->force ? ", by force" : "");
-	}
-	struct event ev = { .kind = EVENT_ORDER, .now_ms = loop_now_ms(n->loop), .ref = w->ref, .order = w->order, .name = w->name, .force = o->force };
-	step(n, &ev);
-}
-
-static char *spec_text(const struct child *c, struct arena *a)
-{
-	const struct child_spec *s = &c->spec;
-	char shutdown[32] = "infinity";
-	if (s->shutdown_ms != SHUTDOWN_INFINITY)
-		snprintf(shutdown, sizeof shutdown, "%llu ms", (unsigned long long)s->shutdown_ms);
-	const struct config_node *n = c->user;
-	return arena_printf(a, "name = %s\ntype = %s\nrestart = %s\nsignificant = %s\nshutdown = %s\nstart_timeout = %llu ms\nsupervisor = %s\n%s%s%s", c->name,
-	                    c->sup ? "supervisor" : "worker", restart_name(s->restart), s->significant ? "yes" : "no", s->shutdown_ms == SHUTDOWN_BRUTAL ? "brutal_kill" : shutdown,
-	                    (unsigned long long)s->start_timeout_ms, c->above ? c->above->name : "-", c->sup ? "strategy = " : "program = ",
-	                    c->sup ? strategy_name(c->sup->spec.strategy) : n && n->launch.argv ? n->launch.argv[0] : "-", c->stale ? "\nstale = yes\n" : "\n");
-}
-
-void ask_order_answer(struct node *n, const struct action *a)
-{
-	struct order_wait *w = NULL;
-	for (size_t i = 0; i < ELEMENTS(n->orders) && !w; i++)
-		if (n->orders[i].used && n->orders[i].ref == a->ref)
-			w = &n->orders[i];
-	struct arena *arena = w ? arena_new(64u << 10) : NULL;
-	if (!arena)
-		return;
-	Troupe__ChildAnswer out = TROUPE__CHILD_ANSWER__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	struct process *p = a->child && !a->child->sup ? process_of(n, a->child) : NULL;
-	struct error e = { 0 };
-	if (evidence_order(n, w, a->text, &e)) {
-		w->used = false;
-		ask_fail(n, w->watcher, w->control_ref, w->id, &e);
-		arena_unref(arena);
-		return;
-	}
-	char *spec = w->order == ORDER_SPEC && a->child ? spec_text(a->child, arena) : NULL;
-	w->used = false;
-	out.text = (char *)a->text;
-	out.info = a->detail ? (char *)a->detail : out.info;
-	out.incarnation = a->child ? a->child->incarnation : 0;
-	out.pid = p ? (uint32_t)p->pid : 0;
-	out.specs = a->counts.specs;
-	out.active = a->counts.active;
-	out.supervisors = a->counts.supervisors;
-	out.workers = a->counts.workers;
-	out.spec = spec ? spec : out.spec;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHILD_ANSWER;
-	env.child_answer = &out;
-	ask_answer(n, w->watcher, w->control_ref, w->id, &env);
-	arena_unref(arena);
-}
-
 /* --- which question --- */
 
 void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask)
 {
 	static const struct { int body; void (*on)(const struct ask *); } table[] = {
 		{ TROUPE__ENVELOPE__BODY_WHEREIS, on_whereis }, { TROUPE__ENVELOPE__BODY_TREE_ASK, on_tree },     { TROUPE__ENVELOPE__BODY_STATUS_ASK, on_status },
-		{ TROUPE__ENVELOPE__BODY_TAIL_ASK, on_tail },   { TROUPE__ENVELOPE__BODY_CHILD_ORDER, on_order }, { TROUPE__ENVELOPE__BODY_RELOAD, on_reload },
-		{ TROUPE__ENVELOPE__BODY_CRASH_ASK, on_crashes },
+		{ TROUPE__ENVELOPE__BODY_TAIL_ASK, on_tail },   { TROUPE__ENVELOPE__BODY_CHILD_ORDER, ask_on_order }, { TROUPE__ENVELOPE__BODY_RELOAD, on_reload },
+		{ TROUPE__ENVELOPE__BODY_CRASH_ASK, on_crashes },     { TROUPE__ENVELOPE__BODY_ADD_CHILD, ask_on_add },       { TROUPE__ENVELOPE__BODY_WHAT_IF, on_what_if },
 	};
 	struct ask q = { front->node, front, ref, ask, { 0 }, arena_new(4u << 20) };
 	struct error e = { 0 };
@@ -341,7 +270,7 @@ void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask)
 		}
 	if (!known) {
 		error_set(&e, ERROR_NO_VERB, "the supervisor does not answer this verb");
-		refuse(&q, &e);
+		ask_refuse(&q, &e);
 	}
 	arena_unref(q.arena);
 }

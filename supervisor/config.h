@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/types.h>
+#include "common/base/error.h"
 #include "proto/config.pb-c.h"
 #include "supervisor/child.h"
 
@@ -22,11 +23,14 @@ struct launch {
 	char *user;                /* NULL: the node's */
 	uid_t uid;
 	gid_t gid;
-	bool lifeline;             /* speaks on fd 3; else READY when exec'd */
+	bool lifeline;             /* speaks on fd 3; else READY when exec'd, or */
+	bool notify;               /* when it says so by sd_notify(3) */
+	uint64_t watchdog_ms;      /* notify: it says WATCHDOG=1 at least so often; 0: no matter */
 	bool has_nice;
 	int nice;
 	struct { int resource; rlim_t value; } limits[8];
 	unsigned n_limits;
+	uint8_t clean_codes[32], fatal_codes[32]; /* exit statuses, a bit each: as good as 0; not worth another try */
 };
 
 enum config_kind { CONFIG_SUPERVISOR, CONFIG_POOL, CONFIG_PROCESS };
@@ -42,6 +46,12 @@ struct config_node {
 	Troupe__PoolSetup *pool;   /* workers of one pool share it; owned by the pool's node */
 	Troupe__TopicSetup *topic;
 	Troupe__FrontSetup *front;
+	bool otp;                  /* of a supervisor: profile = otp */
+	bool durable;              /* of a supervisor: children added at run time outlive the node */
+	struct config_node *template_; /* of a dynamic supervisor: what its children are made from */
+	char **args;               /* of a child made from a template: its own */
+	char *section;             /* of a child added at run time otherwise: its text */
+	uint64_t seq;              /* of an added one */
 	unsigned line;
 	struct config_node *above, *first, *last, *next;
 };
@@ -78,6 +88,17 @@ void config_dump(const struct config *c, FILE *out);
 
 /* Where the file is looked for without -c. */
 void config_default_path(char *out, size_t size);
+
+/* The supervisor or child of that name, templates aside; NULL: none. */
+struct config_node *config_find(const struct config *c, const char *name);
+/* Adds a child to a dynamic supervisor of c: its template with args (n words, copied) appended to the command. 0; ERROR_BAD_REQUEST with a text; -ENOMEM. c owns it. */
+int config_add_instance(struct config_node *above, const char *name, char *const *args, size_t n, struct config_node **ret, struct error *e);
+/* Adds the child or actor that one section of text describes to a supervisor of c that is not dynamic. 0; ERROR_CONFIG with the first complaint as e's text; -ENOMEM. */
+int config_add_section(struct config *c, struct config_node *above, const char *section, struct config_node **ret, struct error *e);
+/* Takes an added child out again and frees it. No record may have it as its user. */
+void config_remove(struct config_node *n);
+/* What was added to was, in its order, into is, where its supervisor is still of the same kind; calls lost for each other one. */
+void config_carry_over(const struct config *was, struct config *is, void (*lost)(const struct config_node *n, const struct error *e));
 
 /* The tree of the configuration, not booted; users are the config_node of each record. 0, or ERROR_CONFIG, -ENOMEM. */
 struct tree_config;

@@ -16,12 +16,14 @@ static const char *const node_keys[] = { "run_dir", "state_dir", "libexec_dir", 
 static const char *const limit_keys[] = { "frame", "mailbox_messages", "mailbox_bytes", "output", "connections", "payload", NULL };
 static const char *const queue_keys[] = { "max_attempts", "backoff", "backoff_base", "backoff_factor", "backoff_cap", "jitter", "timeout", "grace",
 	"result_ttl", "result_max", "max_tasks", "poison_after", NULL };
-static const char *const supervisor_keys[] = { "strategy", "intensity", "period", "on_give_up", "restart", "shutdown", "auto_shutdown", NULL };
-static const char *const process_keys[] = { "program", "restart", "shutdown", "significant", "start_timeout", "immediate", "backoff_base", "backoff_cap",
+static const char *const supervisor_keys[] = { "strategy", "intensity", "period", "on_give_up", "restart", "shutdown", "auto_shutdown", "significant", "profile",
+	"side_by_side", "max_children", "durable", "immediate", "backoff_base", "backoff_factor", "backoff_cap", "backoff_jitter", "backoff_reset", NULL };
+static const char *const process_keys[] = { "program", "restart", "shutdown", "significant", "start_timeout", "term_after", "immediate", "backoff_base", "backoff_factor", "backoff_cap",
+	"backoff_jitter", "backoff_reset",
 	"intensity", "period", "on_give_up", "user", "group", "nice", "rlimit_nofile", "rlimit_as", "rlimit_core", "rlimit_nproc", "directory", NULL };
 static const char *const actor_keys[] = { "keep", "keep_bytes", "mode", "listen", NULL };
 static const char *const pool_keys[] = { "size", "mode", "coordinator", "drain_timeout", "grace", "stderr_tail", "line_max", NULL };
-static const char *const child_keys[] = { "ready", NULL };
+static const char *const child_keys[] = { "ready", "watchdog", NULL };
 
 /* What is parsed from memory has no name in libconfuse; an included file has. */
 static const char *file_of(const struct text *t, const cfg_t *section)
@@ -174,9 +176,12 @@ static void make_keys(struct maker *m, const char *const *keys)
 
 static struct maker make_array(struct text *t)
 {
-	struct maker m = { calloc(96, sizeof(cfg_opt_t)), 0 };
-	if (m.o)
-		t->options[t->n_options++] = m.o;
+	struct maker m = { calloc(96, sizeof(cfg_opt_t)), 0 }; /* the longest has some 40 of its own */
+	if (!m.o)
+		return m;
+	t->options[t->n_options++] = m.o;
+	for (unsigned i = 0; i < t->n_own_words; i++)
+		make(&m, (cfg_opt_t)CFG_STR(t->own_words[i], 0, CFGF_NODEFAULT));
 	return m;
 }
 
@@ -194,6 +199,8 @@ static cfg_opt_t *make_options(struct text *t)
 		make_keys(processes[i], process_keys);
 		make(processes[i], LIST("env"));
 		make(processes[i], LIST("command"));
+		make(processes[i], LIST("clean_codes"));
+		make(processes[i], LIST("fatal_codes"));
 	}
 	make_keys(&actor, actor_keys);
 	make_keys(&pool, pool_keys);
@@ -229,11 +236,27 @@ static cfg_opt_t *make_options(struct text *t)
 	return top.o;
 }
 
-/* libconfuse accepts a file that ends inside open braces: count them ourselves. */
+static void note_own_word(struct text *t, const char *s)
+{
+	size_t len = strcspn(s, " \t\r\n={}#\"'");
+	const char *then = s + len + strspn(s + len, " \t\r\n");
+	if (*then != '=' || len > 60 || t->n_own_words == ELEMENTS(t->own_words))
+		return;
+	char *word = strndup(s, len);
+	for (unsigned i = 0; i < t->n_own_words && word; i++)
+		if (strcmp(t->own_words[i], word) == 0) {
+			free(word);
+			return;
+		}
+	if (word)
+		t->own_words[t->n_own_words++] = word;
+}
+
+/* libconfuse accepts a file that ends inside open braces: count them ourselves. On the way: the keys that begin with x-, which anybody may use. */
 static bool braces_balance(struct text *t, const char *s)
 {
 	unsigned line = 1, depth = 0, open_line[32] = { 0 };
-	for (; *s; s++) {
+	for (bool at_word = true; *s; s++, at_word = false) {
 		if (*s == '\n') {
 			line++;
 		} else if (*s == '#' || (s[0] == '/' && s[1] == '/')) {
@@ -257,6 +280,8 @@ static bool braces_balance(struct text *t, const char *s)
 		} else if (s[0] == '$' && s[1] == '{') {
 			while (s[1] && *s != '}')
 				s++;
+		} else if (s[0] == 'x' && s[1] == '-' && (at_word || s[-1] == ' ' || s[-1] == '\t' || s[-1] == '\n' || s[-1] == '{' || s[-1] == '}')) {
+			note_own_word(t, s);
 		} else if (*s == '{') {
 			if (depth < ELEMENTS(open_line))
 				open_line[depth] = line;
@@ -306,6 +331,8 @@ void text_fini(struct text *t)
 	free(t->places);
 	for (unsigned i = 0; i < t->n_options; i++)
 		free(t->options[i]);
+	for (unsigned i = 0; i < t->n_own_words; i++)
+		free(t->own_words[i]);
 	parsing = NULL;
 }
 

@@ -14,8 +14,10 @@ struct text {
 	cfg_t *top;
 	struct text_place *places;
 	size_t n_places, room;
-	cfg_opt_t *options[16];  /* allocated arrays, freed at the end */
+	cfg_opt_t *options[24];  /* allocated arrays, freed at the end */
 	unsigned n_options;
+	char *own_words[32];     /* keys of the operator's own that begin with x-, anywhere; freed at the end */
+	unsigned n_own_words;
 };
 
 /* Reports a problem at a key of a section (key NULL: at the section). */

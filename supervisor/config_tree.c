@@ -11,6 +11,28 @@
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
 #include "common/wire/address.h"
+#include "supervisor/tree.h"
+
+#define EXIT_CONFIG 78      /* sysexits.h */
+#define EXIT_PERMANENT 100  /* s6: starting again is useless */
+
+void node_append(struct config_node *above, struct config_node *n)
+{
+	n->above = above;
+	*(above->last ? &above->last->next : &above->first) = n;
+	above->last = n;
+}
+
+/* OTP's own defaults, for this node and what is below it. */
+static void profile_otp(struct config_node *n)
+{
+	n->otp = true;
+	n->durable = false;
+	n->spec.delay.immediate = 0;
+	n->spec.delay.base_ms = 0;
+	n->sup.give_up = (struct give_up_spec){ .intensity = 1, .period_ms = 5000, .on_give_up = ON_GIVE_UP_ESCALATE };
+	n->sup.revive_done = n->sup.revive_stopped = n->sup.start_once = n->sup.gave_up_is_shutdown = n->sup.forget_added = true;
+}
 
 struct config_node *node_new(struct config_node *above, enum config_kind kind, const char *name, unsigned line)
 {
@@ -23,17 +45,17 @@ struct config_node *node_new(struct config_node *above, enum config_kind kind, c
 	n->above = above;
 	child_spec_default(&n->spec, kind == CONFIG_PROCESS ? CHILD_WORKER : CHILD_SUPERVISOR);
 	supervisor_spec_default(&n->sup);
-	if (above) {
-		if (above->last)
-			above->last->next = n;
-		else
-			above->first = n;
-		above->last = n;
-	}
+	n->durable = true;
+	if (above && above->otp)
+		profile_otp(n);
+	if (above && above->sup.dynamic)
+		above->template_ = n;
+	else if (above)
+		node_append(above, n);
 	return n;
 }
 
-static void strings_free(char **list)
+void strings_free(char **list)
 {
 	for (char **p = list; p && *p; p++)
 		free(*p);
@@ -68,6 +90,9 @@ void node_free(struct config_node *n)
 		next = c->next;
 		node_free(c);
 	}
+	node_free(n->template_);
+	strings_free(n->args);
+	free(n->section);
 	free(n->name);
 	free(n->title);
 	strings_free(n->launch.argv);
@@ -92,7 +117,42 @@ static void read_restart(struct text *t, cfg_t *s, struct child_spec *spec)
 	if (shutdown && strcmp(shutdown, "brutal_kill") == 0)
 		spec->shutdown_ms = SHUTDOWN_BRUTAL;
 	else
-		text_duration(t, s, "shutdown", 1, UINT64_MAX, &spec->shutdown_ms);
+		text_duration(t, s, "shutdown", 0, UINT64_MAX, &spec->shutdown_ms);
+	spec->shutdown_zero = shutdown && spec->shutdown_ms == 0 && strcmp(shutdown, "brutal_kill") != 0;
+	text_bool(t, s, "significant", &spec->significant);
+}
+
+static void read_delay(struct text *t, cfg_t *s, struct delay_spec *d)
+{
+	uint64_t immediate = d->immediate, factor = d->factor_pct, jitter = d->jitter_pct;
+	text_number(t, s, "immediate", 0, 1000, &immediate);
+	text_duration(t, s, "backoff_base", 0, DAY_MS, &d->base_ms);
+	text_number(t, s, "backoff_factor", 100, 100000, &factor);
+	text_duration(t, s, "backoff_cap", 0, DAY_MS, &d->cap_ms);
+	text_number(t, s, "backoff_jitter", 0, 100, &jitter);
+	text_duration(t, s, "backoff_reset", 0, 365 * DAY_MS, &d->reset_after_ms);
+	d->immediate = (uint32_t)immediate;
+	d->factor_pct = (uint32_t)factor;
+	d->jitter_pct = (uint32_t)jitter;
+	if (d->cap_ms < d->base_ms)
+		text_complain(t, s, "backoff_cap", "config-range", "raise backoff_cap or lower backoff_base", "backoff_cap is below backoff_base");
+}
+
+static void read_codes(struct text *t, cfg_t *s, const char *key, uint8_t codes[32])
+{
+	struct error e = { 0 };
+	size_t n = 0;
+	uint64_t code;
+	char **list = text_list(t, s, key, &n);
+	if (list)
+		memset(codes, 0, 32);
+	for (size_t i = 0; i < n; i++) {
+		if (parse_number(list[i], 1, 255, &code, &e))
+			text_complain(t, s, key, "config-range", "write exit statuses from 1 to 255, e.g. {\"3\", \"75\"}", "%s has \"%s\", which is no exit status", key, list[i]);
+		else
+			codes[code / 8] |= (uint8_t)(1u << code % 8);
+	}
+	strings_free(list);
 }
 
 static void read_give_up(struct text *t, cfg_t *s, struct give_up_spec *g)
@@ -146,15 +206,17 @@ static void read_process(struct config *c, struct text *t, cfg_t *s, struct conf
 		{ "rlimit_as", RLIMIT_AS, true }, { "rlimit_core", RLIMIT_CORE, true }, { "rlimit_nproc", RLIMIT_NPROC, false } };
 	read_restart(t, s, spec);
 	read_give_up(t, s, &spec->give_up);
-	text_bool(t, s, "significant", &spec->significant);
 	text_duration(t, s, "start_timeout", 1, DAY_MS, &spec->start_timeout_ms);
-	uint64_t immediate = spec->delay.immediate;
-	text_number(t, s, "immediate", 0, 1000, &immediate);
-	spec->delay.immediate = (uint32_t)immediate;
-	text_duration(t, s, "backoff_base", 0, DAY_MS, &spec->delay.base_ms);
-	text_duration(t, s, "backoff_cap", 0, DAY_MS, &spec->delay.cap_ms);
-	if (spec->delay.cap_ms < spec->delay.base_ms)
-		text_complain(t, s, "backoff_cap", "config-range", "raise backoff_cap or lower backoff_base", "backoff_cap is below backoff_base");
+	text_duration(t, s, "term_after", 0, UINT64_MAX, &spec->term_after_ms);
+	read_delay(t, s, &spec->delay);
+	l->fatal_codes[EXIT_CONFIG / 8] |= 1u << EXIT_CONFIG % 8;
+	l->fatal_codes[EXIT_PERMANENT / 8] |= 1u << EXIT_PERMANENT % 8;
+	read_codes(t, s, "clean_codes", l->clean_codes);
+	read_codes(t, s, "fatal_codes", l->fatal_codes);
+	const char *directory = text_string(t, s, "directory");
+	if (directory && *directory != '/')
+		text_complain(t, s, "directory", "config-path", "write the full path", "directory = %s is not an absolute path", directory);
+	l->directory = directory ? strdup(directory) : NULL;
 	const char *nice_text = text_string(t, s, "nice");
 	if (nice_text) {
 		char *end;
@@ -208,9 +270,9 @@ static void read_actor(struct config *c, struct text *t, cfg_t *s, struct config
 	struct config_node *n = node_new(above, CONFIG_PROCESS, cfg_title(s), line);
 	if (!n)
 		return;
+	n->spec.term_after_ms = TERM_NEVER;
 	read_process(c, t, s, n);
 	n->launch.lifeline = true;
-	n->spec.term_after_ms = TERM_NEVER;
 	n->title = strndup(a.text, a.type_len);
 	set_program(c, t, s, n, n->title);
 	if (address_type_is(&a, "topic")) {
@@ -250,14 +312,18 @@ static void read_child(struct config *c, struct text *t, cfg_t *s, struct config
 		return;
 	if (strlen(cfg_title(s)) == 0 || strlen(cfg_title(s)) > CHILD_NAME_MAX)
 		text_complain(t, s, NULL, "config-name", "choose a name of 1 to 191 bytes", "child \"%.40s\" has no usable name", cfg_title(s));
-	read_process(c, t, s, n);
-	n->title = strdup("child");
 	const char *ready = text_string(t, s, "ready");
 	n->launch.lifeline = ready && strcmp(ready, "lifeline") == 0;
-	if (ready && !n->launch.lifeline && strcmp(ready, "exec") != 0)
-		text_complain(t, s, "ready", "config-value", "write exec or lifeline", "ready = %s is not known", ready);
+	n->launch.notify = ready && strcmp(ready, "notify") == 0;
+	if (ready && !n->launch.lifeline && !n->launch.notify && strcmp(ready, "exec") != 0)
+		text_complain(t, s, "ready", "config-value", "write exec, notify or lifeline", "ready = %s is not known", ready);
 	if (!n->launch.lifeline)
 		n->spec.term_after_ms = 0;
+	read_process(c, t, s, n);
+	text_duration(t, s, "watchdog", 10, DAY_MS, &n->launch.watchdog_ms);
+	if (n->launch.watchdog_ms && !n->launch.notify)
+		text_complain(t, s, "watchdog", "config-pair", "add ready = notify, or take it out", "watchdog needs a program that speaks sd_notify(3)");
+	n->title = strdup("child");
 	size_t words = 0;
 	n->launch.argv = text_list(t, s, "command", &words);
 	if (words == 0)
@@ -342,8 +408,10 @@ static void read_pool(struct config *c, struct text *t, cfg_t *s, struct config_
 	n->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
 	struct config_node first = { .kind = CONFIG_PROCESS };
 	child_spec_default(&first.spec, CHILD_WORKER);
-	read_process(c, t, s, &first);
+	if (above->otp)
+		profile_otp(&first);
 	first.spec.term_after_ms = TERM_NEVER;
+	read_process(c, t, s, &first);
 	n->pool = read_pool_setup(c, t, s, &first);
 	if (n->pool && first.spec.shutdown_ms == 5000)
 		first.spec.shutdown_ms = n->pool->drain_timeout_ms + n->pool->grace_ms + 2000;
@@ -357,13 +425,31 @@ static void read_pool(struct config *c, struct text *t, cfg_t *s, struct config_
 		w->launch.lifeline = true;
 		w->launch.user = first.launch.user ? strdup(first.launch.user) : NULL;
 		w->launch.env = NULL; /* the pool's environment is its tasks' */
-		w->launch.directory = NULL;
+		w->launch.directory = NULL; /* its tasks', too */
 		w->title = strdup("worker");
 		w->pool = n->pool;
 		set_program(c, t, s, w, "worker");
 	}
 	strings_free(first.launch.env);
+	free(first.launch.directory);
 	free(first.launch.user);
+}
+
+/* Of a dynamic supervisor: one child or actor, which is not started itself. */
+static void read_template(struct config *c, struct text *t, cfg_t *s, struct config_node *n)
+{
+	cfg_t *list[8];
+	unsigned count = text_children(t, s, list, ELEMENTS(list));
+	bool usable = count == 1 && (strcmp(list[0]->name, "child") == 0 || strcmp(list[0]->name, "actor") == 0);
+	if (!usable) {
+		text_complain(t, count > 1 ? list[1] : s, NULL, "config-template", "write one child or actor section in it: what its children are made from",
+		              "supervisor \"%s\" is dynamic and has %u sections, not one child (bad_start_spec)", n->name, count);
+		return;
+	}
+	if (strcmp(list[0]->name, "actor") == 0)
+		read_actor(c, t, list[0], n, (unsigned)list[0]->line);
+	else
+		read_child(c, t, list[0], n, (unsigned)list[0]->line);
 }
 
 static void read_children(struct config *c, struct text *t, cfg_t *s, struct config_node *n)
@@ -388,16 +474,44 @@ static void read_children(struct config *c, struct text *t, cfg_t *s, struct con
 	free(list);
 }
 
+void read_section(struct config *c, struct text *t, cfg_t *s, struct config_node *above)
+{
+	if (strcmp(s->name, "actor") == 0)
+		read_actor(c, t, s, above, (unsigned)s->line);
+	else
+		read_child(c, t, s, above, (unsigned)s->line);
+}
+
 void read_supervisor(struct config *c, struct text *t, cfg_t *s, struct config_node *n)
 {
-	const char *strategy = text_string(t, s, "strategy"), *autos = text_string(t, s, "auto_shutdown");
-	if (strategy && !strategy_parse(strategy, &n->sup.strategy))
-		text_complain(t, s, "strategy", "config-value", "write one_for_one, all_for_one or rest_for_one", "strategy = %s is not known", strategy);
+	const char *strategy = text_string(t, s, "strategy"), *autos = text_string(t, s, "auto_shutdown"), *profile = text_string(t, s, "profile");
+	uint64_t children_max = 0;
+	bool root_stays = !n->above;
+	if (profile && strcmp(profile, "otp") == 0) {
+		profile_otp(n);
+		root_stays = false;
+	} else if (profile && strcmp(profile, "troupe") != 0) {
+		text_complain(t, s, "profile", "config-value", "write troupe or otp", "profile = %s is not known", profile);
+	}
+	n->sup.dynamic = strategy && strcmp(strategy, "dynamic") == 0;
+	n->sup.side_by_side = n->sup.dynamic;
+	if (strategy && !n->sup.dynamic && !strategy_parse(strategy, &n->sup.strategy))
+		text_complain(t, s, "strategy", "config-value", "write one_for_one, all_for_one, rest_for_one or dynamic", "strategy = %s is not known (invalid_strategy)", strategy);
+	text_bool(t, s, "side_by_side", &n->sup.side_by_side);
+	text_bool(t, s, "durable", &n->durable);
+	text_number(t, s, "max_children", 1, TREE_CHILDREN_MAX, &children_max);
+	n->sup.children_max = (uint32_t)children_max;
+	if (children_max && !n->sup.dynamic)
+		text_complain(t, s, "max_children", "config-pair", "take it out, or write strategy = dynamic", "max_children is for dynamic supervisors");
 	if (autos && !auto_shutdown_parse(autos, &n->sup.auto_shutdown))
 		text_complain(t, s, "auto_shutdown", "config-value", "write never, any_significant or all_significant", "auto_shutdown = %s is not known", autos);
-	if (!n->above)
+	if (root_stays)
 		n->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
 	read_give_up(t, s, &n->sup.give_up);
 	read_restart(t, s, &n->spec);
-	read_children(c, t, s, n);
+	read_delay(t, s, &n->spec.delay);
+	if (n->sup.dynamic)
+		read_template(c, t, s, n);
+	else
+		read_children(c, t, s, n);
 }

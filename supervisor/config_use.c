@@ -25,6 +25,7 @@ static uint64_t launch_fingerprint(const struct config_node *n)
 	for (char **s = n->launch.env; s && *s; s++)
 		h = hash_string(h, *s);
 	h = hash_string(h, n->launch.user);
+	h = hash_string(h, n->launch.directory);
 	if (n->pool) {
 		for (size_t i = 0; i < n->pool->n_command; i++)
 			h = hash_string(h, n->pool->command[i]);
@@ -47,6 +48,10 @@ static int add_node(struct tree *t, struct child *above, struct config_node *n, 
 	}
 	if (r < 0)
 		return r;
+	if (n->template_ && (why = child_spec_check(&n->template_->spec, NULL, &n->sup))) {
+		text_print(errors, c->path, n->template_->line, "config-tree", "see troupe.conf(5)", "\"%s\" cannot be the template of %s: %s", n->template_->name, n->name, why);
+		return ERROR_CONFIG;
+	}
 	for (struct config_node *k = n->first; k && r == 0; k = k->next)
 		r = add_node(t, made, k, c, errors); /* depth bounded by the grammar */
 	return r;
@@ -89,8 +94,10 @@ static void dump_node(const struct config_node *n, unsigned depth, FILE *out)
 	if (n->kind == CONFIG_PROCESS)
 		fprintf(out, ", %s", n->launch.argv && n->launch.argv[0] ? n->launch.argv[0] : "-");
 	else
-		fprintf(out, ", %s", strategy_name(n->sup.strategy));
+		fprintf(out, ", %s%s", n->sup.dynamic ? "dynamic" : strategy_name(n->sup.strategy), n->otp ? ", profile otp" : "");
 	fputc('\n', out);
+	if (n->template_)
+		dump_node(n->template_, depth + 1, out);
 	for (const struct config_node *k = n->first; k; k = k->next)
 		dump_node(k, depth + 1, out);
 }

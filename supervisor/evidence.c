@@ -15,22 +15,10 @@
 
 /* --- opening --- */
 
-static struct config_node *node_named(struct config_node *n, const char *name)
-{
-	for (struct config_node *k = n; k; k = k->next) {
-		if (strcmp(k->name, name) == 0)
-			return k;
-		struct config_node *found = k->first ? node_named(k->first, name) : NULL; /* as deep as the grammar allows */
-		if (found)
-			return found;
-	}
-	return NULL;
-}
-
 static void hold(void *ctx, const char *name)
 {
 	struct config *c = ctx;
-	struct config_node *k = node_named(c->root, name);
+	struct config_node *k = config_find(c, name);
 	if (k)
 		k->spec.hold = true;
 }
@@ -50,6 +38,7 @@ void evidence_open(struct node *n)
 		return;
 	if (record_alarm(n->record))
 		log_error("records", LOG_S("why", record_alarm(n->record)));
+	added_restore(n);
 	evidence_hold(n, n->config);
 }
 
@@ -164,7 +153,7 @@ void evidence_crash(struct node *n, const struct action *a)
 
 /* --- orders --- */
 
-int evidence_order(struct node *n, const struct order_wait *w, const char *answer, struct error *e)
+int evidence_order(struct node *n, const struct order_wait *w, const struct child *c, const char *answer, struct error *e)
 {
 	bool done = strcmp(answer, "ok") == 0 || strcmp(answer, "none") == 0;
 	if (w->order == ORDER_SPEC || w->order == ORDER_COUNT)
@@ -173,7 +162,9 @@ int evidence_order(struct node *n, const struct order_wait *w, const char *answe
 		journal_add(n->journal, "forget %s", w->name);
 	if (!done || w->order == ORDER_KILL || !n->record)
 		return 0;
-	return record_order(n->record, w->name, w->order == ORDER_STOP, e);
+	/* A record that goes with its stop leaves nothing to be held. */
+	bool goes = w->order == ORDER_DELETE || (w->order == ORDER_STOP && (!c || c->spec.restart == RESTART_TEMPORARY || (c->above && c->above->sup->spec.dynamic)));
+	return record_order(n->record, w->name, goes ? RECORD_GONE : w->order == ORDER_STOP ? RECORD_STOPPED : RECORD_STARTED, e);
 }
 
 /* --- the rest --- */

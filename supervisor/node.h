@@ -1,7 +1,7 @@
 #pragma once
 /* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; process.c is the life and
  * death of a child's process; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; starter.c hears who started
- * us; outbox.c brings the node's own events to topic:events; reload.c applies a changed configuration. */
+ * us; outbox.c brings the node's own events to topic:events; added.c keeps children that are added while the node runs; reload.c applies a changed configuration. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -71,7 +71,7 @@ struct suspicion { uint32_t number; uint8_t message[16]; uint32_t deaths; };
 struct queued { struct event event; char detail[256], name[CHILD_NAME_MAX + 1]; struct queued *next; };
 
 /* An order's answer comes when the tree gives it. */
-struct order_wait { uint64_t ref, watcher, control_ref; uint8_t id[16]; enum order order; char name[CHILD_NAME_MAX + 1]; bool used; };
+struct order_wait { uint64_t ref, watcher, control_ref; uint8_t id[16]; enum order order; bool is_add; char name[CHILD_NAME_MAX + 1]; bool used; };
 
 struct outbox;
 struct journal;
@@ -98,6 +98,7 @@ struct node {
 	struct journal *journal;      /* NULL: it cannot be written */
 	struct record *record;
 	bool journal_failed;
+	uint64_t added_seq;           /* of the last child that was added */
 	struct reload_answer *reload; /* being filled by CHANGE actions */
 	char id[33];
 	uint64_t started_at_ms, ping_at_ms, sweep_at_ms;
@@ -157,6 +158,16 @@ void ask_order_answer(struct node *n, const struct action *a);
 void ask_answer(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], Troupe__Envelope *env);
 void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[16], const struct error *e);
 
+/* added.c */
+int added_make(struct node *n, const Troupe__AddChild *add, struct config_node **ret, struct error *e); /* into n->config; 0 or a code with a text */
+int added_keep(struct node *n, const struct child *c, struct error *e);      /* durable when it returns 0, where it is to be */
+void added_forget(struct node *n, const struct child *c);                     /* its record goes: so do its definition and what is kept of it */
+void added_restore(struct node *n);                                           /* before the tree is made */
+void added_lost(const struct config_node *k, const struct error *e);
+
+/* whatif.c */
+int what_if(struct node *n, const Troupe__WhatIf *want, struct arena *arena, Troupe__WhatIfAnswer *ret, struct error *e); /* 0 or a code with a text */
+
 /* ready.c */
 void ready_look(struct node *n, uint64_t now_ms); /* after every step, and at n->ready_by_ms */
 
@@ -181,7 +192,7 @@ void evidence_hold(struct node *n, struct config *c);                         /*
 void evidence_boot(struct node *n, uint64_t seed, uint64_t incarnation);
 void evidence_decided(struct node *n, const struct event *e, const struct actions *decided); /* before they are carried out */
 void evidence_crash(struct node *n, const struct action *a);                  /* of a FACT_DOWN or FACT_START_FAILED */
-int evidence_order(struct node *n, const struct order_wait *w, const char *answer, struct error *e); /* durable when it returns 0 */
+int evidence_order(struct node *n, const struct order_wait *w, const struct child *c, const char *answer, struct error *e); /* durable when it returns 0 */
 uint64_t evidence_tick(struct node *n, uint64_t now_ms);
 void evidence_close(struct node *n, bool clean);
 

@@ -123,6 +123,7 @@ static void act(struct node *n, const struct action *a)
 		for (struct process *p = n->processes; p; p = p->next)
 			if (p->child == a->child)
 				p->child = NULL;
+		added_forget(n, a->child);
 		return;
 	}
 }

@@ -21,8 +21,6 @@
 #include "supervisor/spawn.h"
 
 #define SWEEP_AGAIN_MS 20
-#define EXIT_CONFIG 78      /* sysexits.h */
-#define EXIT_PERMANENT 100  /* s6: starting again is useless */
 #define EXEC_TRIES 3        /* of a program that is not there */
 
 struct process *process_of(struct node *n, const struct child *c)
@@ -173,6 +171,16 @@ void family_hint(struct node *n)
 
 /* --- death --- */
 
+static const struct launch *launch_of(const struct process *p)
+{
+	return &((const struct config_node *)p->child->user)->launch;
+}
+
+static bool has_code(const uint8_t codes[32], int status)
+{
+	return codes[(status & 255) / 8] >> (status & 7) & 1;
+}
+
 static enum reason reason_of(const struct process *p, const siginfo_t *si)
 {
 	if (p->start_failed[0])
@@ -185,6 +193,8 @@ static enum reason reason_of(const struct process *p, const siginfo_t *si)
 		return REASON_SHUTDOWN;
 	if (p->said_bye && p->bye == TROUPE__REASON__REASON_GAVE_UP)
 		return REASON_GAVE_UP;
+	if (si->si_status != 0 && has_code(launch_of(p)->clean_codes, si->si_status))
+		return REASON_SHUTDOWN;
 	return si->si_status == 0 ? REASON_NORMAL : REASON_EXIT;
 }
 
@@ -212,7 +222,7 @@ static void on_death(struct loop_source *s, uint32_t events)
 		snprintf(detail, sizeof detail, "%s", p->start_failed);
 	else
 		snprintf(detail, sizeof detail, "%s %d", si.si_code == CLD_EXITED ? "exit status" : "signal", si.si_status);
-	e.fatal_tries = si.si_code == CLD_EXITED && (si.si_status == EXIT_CONFIG || si.si_status == EXIT_PERMANENT || p->start_fatal);
+	e.fatal_tries = si.si_code == CLD_EXITED && (has_code(launch_of(p)->fatal_codes, si.si_status) || p->start_fatal);
 	p->ordered = p->ordered || p->child->state == CHILD_STOPPING || tree_is_stopping(n->tree);
 	process_close(p);
 	suspicion_note(n, p);

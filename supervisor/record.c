@@ -14,8 +14,8 @@
 #define NAME_MAX_BYTES 191u
 #define LOOK_MAX 2000u
 
-enum { TABLE_CRASH, TABLE_ORDER };
-static const char *const tables[] = { "crash", "order", NULL };
+enum { TABLE_CRASH, TABLE_ORDER, TABLE_CHILD };
+static const char *const tables[] = { "crash", "order", "child", NULL };
 
 struct waiting { uint64_t id; size_t len; uint8_t *data; };
 
@@ -25,6 +25,8 @@ struct record {
 	uint64_t oldest, next;        /* ids in the store are oldest to next - 1, but for those that wait */
 	struct waiting waiting[RECORD_WAITING_MAX];
 	size_t n_waiting;
+	char **gone;                  /* added children that went by themselves: to be forgotten at the next write */
+	size_t n_gone;
 	uint64_t dropped, write_at_ms, again_at_ms;
 	char alarm[300];
 };
@@ -105,6 +107,11 @@ static int write_all(struct record *r)
 		key_u64(key, r->waiting[i].id);
 		code = store_put(t, TABLE_CRASH, SLICE(key, 8), SLICE(r->waiting[i].data, r->waiting[i].len));
 	}
+	for (size_t i = 0; i < r->n_gone && !code; i++) {
+		code = store_delete(t, TABLE_CHILD, SLICE_STR(r->gone[i]));
+		if (code == ERROR_NOT_FOUND)
+			code = 0;
+	}
 	uint64_t oldest = r->oldest;
 	for (; !code && r->next - oldest > RECORD_CRASHES_MAX; oldest++) {
 		key_u64(key, oldest);
@@ -126,6 +133,9 @@ static void waiting_forget(struct record *r)
 	for (size_t i = 0; i < r->n_waiting; i++)
 		free(r->waiting[i].data);
 	r->n_waiting = 0;
+	for (size_t i = 0; i < r->n_gone; i++)
+		free(r->gone[i]);
+	r->n_gone = 0;
 	r->write_at_ms = TIME_NEVER;
 }
 
@@ -133,7 +143,7 @@ uint64_t record_tick(struct record *r, uint64_t now_ms)
 {
 	if (!r->store && now_ms >= r->again_at_ms)
 		open_store(r, now_ms);
-	if (r->store && r->n_waiting) {
+	if (r->store && (r->n_waiting || r->n_gone)) {
 		if (r->write_at_ms == TIME_NEVER)
 			r->write_at_ms = now_ms + WRITE_EVERY_MS;
 		if (now_ms >= r->write_at_ms) {
@@ -151,9 +161,10 @@ struct record *record_close(struct record *r, uint64_t now_ms)
 {
 	if (!r)
 		return NULL;
-	if (r->store && r->n_waiting)
+	if (r->store && (r->n_waiting || r->n_gone))
 		write_all(r);
 	waiting_forget(r);
+	free(r->gone);
 	store_close(r->store);
 	free(r->dir);
 	free(r);
@@ -226,7 +237,8 @@ int record_crashes(struct record *r, const Troupe__CrashAsk *q, struct arena *a,
 
 /* --- orders --- */
 
-int record_order(struct record *r, const char *name, bool stopped, struct error *e)
+/* One small transaction; durable when it returns 0. */
+static int change(struct record *r, int (*fn)(struct store_txn *t, const void *arg), const void *arg, struct error *e)
 {
 	struct store_txn *t;
 	uint64_t now_ms = clock_mono_ms();
@@ -236,13 +248,11 @@ int record_order(struct record *r, const char *name, bool stopped, struct error 
 		return error_set(e, ERROR_STORE, "the order cannot be kept: %s", r->alarm);
 	int code = store_begin(r->store, &t);
 	if (!code) {
-		code = stopped ? store_put(t, TABLE_ORDER, SLICE_STR(name), SLICE_STR("stopped")) : store_delete(t, TABLE_ORDER, SLICE_STR(name));
+		code = fn(t, arg);
 		if (code == 0)
 			code = store_commit(t);
 		else
 			store_abort(t);
-		if (code == ERROR_NOT_FOUND)
-			code = 0;
 	}
 	if (!code) {
 		fault_point("order.after_commit");
@@ -250,6 +260,96 @@ int record_order(struct record *r, const char *name, bool stopped, struct error 
 	}
 	fail(r, "cannot be written:", why_of(code), now_ms);
 	return error_set(e, ERROR_STORE, "the order cannot be kept: %s", r->alarm);
+}
+
+static int forget(struct store_txn *t, int table, const char *name)
+{
+	int code = store_delete(t, table, SLICE_STR(name));
+	return code == ERROR_NOT_FOUND ? 0 : code;
+}
+
+struct order { const char *name; enum record_state state; };
+
+static int put_order(struct store_txn *t, const void *arg)
+{
+	const struct order *o = arg;
+	if (o->state == RECORD_STOPPED)
+		return store_put(t, TABLE_ORDER, SLICE_STR(o->name), SLICE_STR("stopped"));
+	int code = forget(t, TABLE_ORDER, o->name);
+	return code || o->state == RECORD_STARTED ? code : forget(t, TABLE_CHILD, o->name);
+}
+
+int record_order(struct record *r, const char *name, enum record_state state, struct error *e)
+{
+	return change(r, put_order, &(struct order){ name, state }, e);
+}
+
+/* --- children that were added --- */
+
+static int put_child(struct store_txn *t, const void *arg)
+{
+	const Troupe__AddChild *add = arg;
+	size_t len = troupe__add_child__get_packed_size(add);
+	uint8_t *data = malloc(len ? len : 1);
+	if (!data)
+		return -ENOMEM;
+	troupe__add_child__pack(add, data);
+	int code = store_put(t, TABLE_CHILD, SLICE_STR(add->name), SLICE(data, len));
+	free(data);
+	return code;
+}
+
+int record_child(struct record *r, const Troupe__AddChild *add, struct error *e)
+{
+	return change(r, put_child, add, e);
+}
+
+void record_child_gone(struct record *r, const char *name)
+{
+	char **gone = reallocarray(r->gone, r->n_gone + 1, sizeof *gone);
+	if (!gone)
+		return;
+	r->gone = gone;
+	if ((gone[r->n_gone] = strdup(name)))
+		r->n_gone++;
+}
+
+struct children { struct arena *arena; Troupe__AddChild **all; size_t n; };
+
+static int child_row(void *ctx, struct slice key, struct slice value)
+{
+	struct children *c = ctx;
+	ProtobufCMessage *m;
+	Troupe__AddChild **all = reallocarray(c->all, c->n + 1, sizeof *all);
+	if (!all)
+		return 1;
+	c->all = all;
+	if (message_decode(&troupe__add_child__descriptor, value.data, value.len, c->arena, &m, NULL) == 0) /* a damaged one is passed over */
+		all[c->n++] = (Troupe__AddChild *)m;
+	return 0;
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const Troupe__AddChild *x = *(Troupe__AddChild *const *)a, *y = *(Troupe__AddChild *const *)b;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+void record_children(struct record *r, void (*fn)(void *ctx, const Troupe__AddChild *add), void *ctx)
+{
+	struct children c = { .arena = arena_new(64u << 20) };
+	struct store_txn *view;
+	static const uint8_t first = 0;
+	if (c.arena && r->store && store_read(r->store, &view) == 0) {
+		store_scan(view, TABLE_CHILD, SLICE(&first, 1), false, child_row, &c);
+		store_read_end(view);
+	}
+	if (c.n)
+		qsort(c.all, c.n, sizeof(*c.all), by_seq);
+	for (size_t i = 0; i < c.n; i++)
+		fn(ctx, c.all[i]);
+	free(c.all);
+	arena_unref(c.arena);
 }
 
 struct orders { void (*fn)(void *ctx, const char *name); void *ctx; };

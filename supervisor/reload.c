@@ -201,8 +201,10 @@ void reload(struct node *n, const struct reload_request *r)
 	struct config *fresh = NULL;
 	struct tree *wanted = NULL;
 	struct reload_answer a = { 0 };
-	if (read_config(n, &fresh, &e) == 0)
+	if (read_config(n, &fresh, &e) == 0) {
+		config_carry_over(n->config, fresh, added_lost);
 		evidence_hold(n, fresh);
+	}
 	if (!e.code && config_tree(fresh, &(struct tree_config){ 1, 1, 1 }, stderr, &wanted) != 0)
 		error_set(&e, ERROR_CONFIG, "%s does not make a tree", n->config->path);
 	if (e.code) {
@@ -213,7 +215,8 @@ void reload(struct node *n, const struct reload_request *r)
 		return;
 	}
 	struct config *old = n->config;
-	struct event ev = { .kind = EVENT_RELOAD, .now_ms = loop_now_ms(n->loop), .ref = RELOAD_REF, .wanted = wanted, .dry = r->dry, .restart_changed = r->restart_changed };
+	struct event ev = { .kind = EVENT_RELOAD, .now_ms = loop_now_ms(n->loop), .ref = RELOAD_REF, .wanted = wanted, .dry = r->dry, .restart_changed = r->restart_changed,
+		            .as_otp = n->config->root->otp };
 	a.wanted = wanted;
 	a.dry = r->dry;
 	n->reload = &a;

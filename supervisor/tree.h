@@ -210,6 +210,7 @@ struct child *tree_root(const struct tree *t);                     /* NULL of an
 struct child *tree_find(const struct tree *t, const char *name);   /* NULL: not there */
 size_t tree_size(const struct tree *t);                            /* records */
 bool tree_is_stopping(const struct tree *t);
+uint32_t tree_number_next(const struct tree *t);                   /* what the next record will have */
 
 /* Depth-first in start order: NULL gives the root, the last gives NULL. */
 struct child *tree_next(const struct tree *t, const struct child *c);

@@ -385,7 +385,8 @@ void tree_end_child(struct tree *t, struct child *c, const struct tree_end *end)
 	struct action *fact = tree_fact(t, c->sup ? FACT_ENDED : was_ready || c->state == CHILD_STOPPING ? FACT_DOWN : FACT_START_FAILED, c);
 	fact->reason = why;
 	fact->number = end->number;
-	fact->detail = end->detail ? end->detail : !was_ready && why == REASON_START_FAILED && !c->sup ? "exited before ready" : NULL;
+	bool left_early = !was_ready && why == REASON_START_FAILED && !c->sup && reason_is_clean(end->reason);
+	fact->detail = left_early ? "exited before ready (0)" : end->detail;
 	fact->error = end_is_error(c, why);
 	fact->after_ms = was_ready ? t->now_ms - c->up_at_ms : 0;
 	fact->above = c->above;

@@ -1,5 +1,6 @@
 /* Management calls. Each is answered exactly once: at once, or when the start or end that it asked for has happened. Nothing else waits for it. */
 #include <assert.h>
+#include <string.h>
 #include "common/base/error.h"
 #include "supervisor/tree_state.h"
 
@@ -49,7 +50,7 @@ void tree_order_settle(struct tree *t, struct child *c, enum tree_outcome outcom
 		a->ref = o->ref;
 		a->order = o->order;
 		a->text = text;
-		a->detail = detail;
+		a->detail = outcome == OUTCOME_UP || strcmp(text, "start_failed") == 0 ? detail : NULL;
 		a->reason = why;
 	}
 	t->n_orders = n_left;

@@ -17,6 +17,11 @@ bool tree_is_stopping(const struct tree *t)
 	return t->stopping;
 }
 
+uint32_t tree_number_next(const struct tree *t)
+{
+	return t->number_next;
+}
+
 struct child *tree_next_under(const struct tree *t, const struct child *top, const struct child *c)
 {
 	struct child *next = c->sup ? tree_child_first(c) : NULL;

@@ -1,4 +1,4 @@
-/* Single actors: actor, crashes, logs, tell, ask. */
+/* What single actors left and say: crashes, logs, tell, ask. */
 #include <errno.h>
 #include <string.h>
 #include "common/base/cleanup.h"
@@ -13,81 +13,6 @@
 
 #define CRASH_SLICE 100u
 #define PAYLOAD_MAX (768u * 1024)
-
-static Troupe__ChildOrder__Op op_of(const char *verb)
-{
-	static const char *const names[] = { "", "start", "stop", "restart", "kill", "delete", "spec", "count" };
-	for (size_t i = 1; i < ELEMENTS(names); i++)
-		if (strcmp(names[i], verb) == 0)
-			return (Troupe__ChildOrder__Op)i;
-	return TROUPE__CHILD_ORDER__OP__NONE;
-}
-
-static json_t *row_of_answer(const char *actor, const Troupe__ChildAnswer *a, bool count)
-{
-	json_t *row = json_object();
-	if (!row)
-		return NULL;
-	row_text(row, "actor", actor);
-	row_text(row, "answer", a->text);
-	row_number(row, "pid", a->pid);
-	row_number(row, "incarnation", a->incarnation);
-	row_text(row, "info", a->info);
-	if (count) {
-		row_number(row, "specs", a->specs);
-		row_number(row, "active", a->active);
-		row_number(row, "supervisors", a->supervisors);
-		row_number(row, "workers", a->workers);
-	}
-	row_text(row, "spec", a->spec);
-	return row;
-}
-
-int verb_actor(struct tool *t)
-{
-	_cleanup_(arena_unrefp) struct arena *arena = NULL;
-	const Troupe__Envelope *answer;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	Troupe__ChildOrder order = TROUPE__CHILD_ORDER__INIT;
-	const char *actor = t->args.n_words ? t->args.words[0] : "";
-	order.op = op_of(strchr(t->verb->name, ' ') + 1);
-	if (tool_has(t, OPT_DRY_RUN)) /* does it exist? */
-		order.op = TROUPE__CHILD_ORDER__OP__SPEC;
-	bool destroys = order.op == TROUPE__CHILD_ORDER__OP__STOP || order.op == TROUPE__CHILD_ORDER__OP__KILL || order.op == TROUPE__CHILD_ORDER__OP__DELETE;
-	int asked = destroys ? tool_confirm(t, "%s %s?", t->verb->name, actor) : 0;
-	if (asked != 0)
-		return asked;
-	order.address = (char *)(uintptr_t)actor;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHILD_ORDER;
-	env.child_order = &order;
-	int status = tool_ask(t, NULL, &env, TROUPE__ENVELOPE__BODY_CHILD_ANSWER, &arena, &answer);
-	if (status != 0)
-		return status;
-	const Troupe__ChildAnswer *a = answer->child_answer;
-	bool ok = strcmp(a->text, "ok") == 0 || a->text[0] == '\0';
-	if (!ok && strcmp(a->text, "not_found") == 0) {
-		struct error e;
-		error_set(&e, ERROR_NO_ACTOR, "there is no actor %.150s", actor);
-		return tool_fail_name(t, actor, &e);
-	}
-	if (tool_has(t, OPT_DRY_RUN)) {
-		printf("would do: %s %s\n", t->verb->name, actor);
-		return EXIT_OK;
-	}
-	if (tool_quiet(t)) {
-		status = emit_one(t, &table_answers, row_of_answer(actor, a, order.op == TROUPE__CHILD_ORDER__OP__COUNT));
-		return status ? status : ok ? EXIT_OK : EXIT_NO;
-	}
-	if (order.op == TROUPE__CHILD_ORDER__OP__COUNT)
-		printf("specs %u  active %u  supervisors %u  workers %u\n", a->specs, a->active, a->supervisors, a->workers);
-	else if (order.op == TROUPE__CHILD_ORDER__OP__SPEC)
-		fputs(a->spec, stdout);
-	else if (a->pid)
-		printf("%s: %s, pid %u%s%s\n", actor, ok ? "ok" : a->text, a->pid, a->info[0] ? ", " : "", a->info);
-	else
-		printf("%s: %s\n", actor, ok ? "ok" : a->text);
-	return ok ? EXIT_OK : EXIT_NO;
-}
 
 /* --- crashes --- */
 

@@ -117,7 +117,12 @@ static int show_tree(struct tool *t, const char *under, const struct table *tabl
 	return emit_end(&em);
 }
 
-int verb_tree(struct tool *t) { return show_tree(t, t->args.n_words ? t->args.words[0] : "", &table_tree_rows, row_of_tree); }
+int verb_tree(struct tool *t)
+{
+	if (tool_has(t, OPT_WHAT_IF))
+		return show_what_if(t);
+	return show_tree(t, t->args.n_words ? t->args.words[0] : "", &table_tree_rows, row_of_tree);
+}
 
 static json_t *row_of_process(const Troupe__TreeRow *r) { return r->pid ? row_of_tree(r) : NULL; }
 

@@ -59,7 +59,11 @@
 	X(OUTSTANDING, "outstanding", 0, "N", "at most N not answered (default 256)")                                    \
 	X(SIZE, "size", 0, "SIZE", "of a payload (default 256)")                                                         \
 	X(CHUNK, "chunk", 0, "N", "tasks in one submit (default 1)")                                                     \
-	X(DEEP, "deep", 0, NULL, "through a commit of the actor's store")
+	X(DEEP, "deep", 0, NULL, "through a commit of the actor's store")                                                \
+	X(OF, "of", 0, "SUPERVISOR", "only if it is a child of this one")                                                \
+	X(INCARNATION, "incarnation", 0, "N", "only if it is this incarnation")                                          \
+	X(SECTION, "section", 0, "FILE", "a child or actor section, as in troupe.conf(5); - is stdin")                    \
+	X(WHAT_IF, "what-if", 0, "EVENT", "what would follow: \"crash CHILD\", or normal, stop, restart, kill")
 
 enum option {
 #define X(id, name, letter, arg, help) OPT_##id,

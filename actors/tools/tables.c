@@ -78,6 +78,9 @@ TABLE(table_answers, "answers", "actor", NULL,
 	{ "info", "INFO", COLUMN_TEXT }, { "took_ms", NULL, COLUMN_NUMBER }, { "specs", NULL, COLUMN_NUMBER }, { "active", NULL, COLUMN_NUMBER },
 	{ "supervisors", NULL, COLUMN_NUMBER }, { "workers", NULL, COLUMN_NUMBER }, { "spec", NULL, COLUMN_TEXT });
 
+TABLE(table_what_if, "steps", "actor", NULL,
+	{ "after_ms", "AFTER-MS", COLUMN_NUMBER }, { "what", "WHAT", COLUMN_TEXT }, { "actor", "ACTOR", COLUMN_TEXT }, { "detail", "DETAIL", COLUMN_TEXT });
+
 TABLE(table_changes, "changes", "task", NULL,
 	{ "task", "TASK", COLUMN_TEXT }, { "error", "ERROR", COLUMN_TEXT }, { "text", "TEXT", COLUMN_TEXT });
 

@@ -86,9 +86,10 @@ int verb_submit(struct tool *t), verb_get(struct tool *t), verb_result(struct to
 int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue_pause(struct tool *t), verb_queue_resume(struct tool *t), verb_queue_add(struct tool *t),
 	verb_dlq_list(struct tool *t), verb_dlq_show(struct tool *t), verb_dlq_retry(struct tool *t), verb_dlq_purge(struct tool *t), verb_dlq_export(struct tool *t),
 	verb_check_store(struct tool *t);
-int verb_actor(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
+int verb_actor(struct tool *t), verb_actor_add(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
 int verb_bench(struct tool *t), verb_completion(struct tool *t), verb_help_verb(struct tool *t), verb_version(struct tool *t);
 /* Shared by verbs of several files. */
+int show_what_if(struct tool *t); /* --what-if */
 int submit_bulk(struct tool *t, const char *path);
 int wait_for(struct tool *t, const struct ref *refs, size_t n, bool any, bool output, void (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx);
 int show_task(struct tool *t, const struct ref *ref);

@@ -10,6 +10,7 @@
 #define FILTER (O(QUEUE) | O(STATE) | O(FAILED) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER))
 #define CHANGE (O(YES) | O(DRY_RUN) | O(JSON) | O(QUIET))
 #define SPEC (O(PRIORITY) | O(DELAY) | O(RUN_AT) | O(UNIQUE) | O(UNIQUE_MODE) | O(MAX_ATTEMPTS) | O(RUN_TIMEOUT) | O(DEADLINE) | O(REQUIRE) | O(CONTENT_TYPE) | O(ID))
+#define ABOUT (O(OF) | O(INCARNATION) | O(FORCE))
 #define MANY UINT_MAX
 
 /* group, name, arguments, summary, { two examples }, options, words at least and at most, function, works without a node */
@@ -92,8 +93,8 @@ const struct tool_verb tool_verbs[] = {
 	  { "troupe reload --dry-run", "troupe reload --restart-changed" },
 	  O(DRY_RUN) | O(RESTART_CHANGED) | O(JSON), 0, 0, verb_reload },
 	{ "node", "tree", "[SUPERVISOR]", "the supervision tree",
-	  { "troupe tree", "troupe tree --watch=5s" },
-	  WATCHED, 0, 1, verb_tree },
+	  { "troupe tree", "troupe tree --what-if 'crash worker:emails/1'" },
+	  WATCHED | O(WHAT_IF), 0, 1, verb_tree },
 	{ "node", "ps", "", "the node's processes",
 	  { "troupe ps", "troupe ps -o pid,address,rss,threads" },
 	  WATCHED, 0, 0, verb_ps },
@@ -106,22 +107,25 @@ const struct tool_verb tool_verbs[] = {
 
 	{ "actors", "actor start", "ACTOR", "start a child that is stopped or has failed",
 	  { "troupe actor start worker:emails/1", "troupe actor start counter:1 --json" },
-	  ROWS, 1, 1, verb_actor },
+	  ROWS | ABOUT, 1, 1, verb_actor },
 	{ "actors", "actor stop", "ACTOR", "stop a child, and leave it stopped",
 	  { "troupe actor stop worker:emails/1 --yes", "troupe actor stop counter:1 --dry-run" },
-	  ROWS | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
+	  ROWS | ABOUT | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
 	{ "actors", "actor restart", "ACTOR", "stop a child and start it again",
 	  { "troupe actor restart coordinator:main", "troupe actor restart counter:1 --dry-run" },
-	  ROWS | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
+	  ROWS | ABOUT | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
 	{ "actors", "actor kill", "ACTOR", "SIGKILL, as if it had crashed: its supervisor decides what follows",
 	  { "troupe actor kill worker:emails/1 --yes", "troupe actor kill counter:1 --dry-run" },
-	  ROWS | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
+	  ROWS | ABOUT | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
 	{ "actors", "actor delete", "ACTOR", "forget a stopped child",
 	  { "troupe actor delete counter:1", "troupe actor delete counter:1 --dry-run" },
-	  ROWS | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
+	  ROWS | ABOUT | O(DRY_RUN) | O(YES), 1, 1, verb_actor },
+	{ "actors", "actor add", "SUPERVISOR [NAME] [-- ARG...]", "a new child, kept over restarts: from a dynamic supervisor's template, or from a section",
+	  { "troupe actor add jobs nightly -- --verbose", "troupe actor add root --section - < child.conf" },
+	  ROWS | O(SECTION), 1, MANY, verb_actor_add },
 	{ "actors", "actor spec", "ACTOR", "what a child is started with",
 	  { "troupe actor spec coordinator:main", "troupe actor spec worker:emails/1 --json" },
-	  ROWS, 1, 1, verb_actor },
+	  ROWS | O(OF) | O(INCARNATION), 1, 1, verb_actor },
 	{ "actors", "actor count", "[SUPERVISOR]", "children: specified, active, supervisors, workers",
 	  { "troupe actor count", "troupe actor count --json" },
 	  ROWS, 0, 1, verb_actor },

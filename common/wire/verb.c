@@ -33,6 +33,9 @@ const struct verb verbs[] = {
 	REPLY(STATUS, "status", SUPERVISOR),
 	REQUEST(TAIL_ASK, "tail_ask", SUPERVISOR, VIEWER, TAIL),
 	REPLY(TAIL, "tail", SUPERVISOR),
+	REQUEST(ADD_CHILD, "add_child", SUPERVISOR, ADMIN, CHILD_ANSWER),
+	REQUEST(WHAT_IF, "what_if", SUPERVISOR, VIEWER, WHAT_IF_ANSWER),
+	REPLY(WHAT_IF_ANSWER, "what_if_answer", SUPERVISOR),
 
 	/* a coordinator, from clients */
 	REQUEST(SUBMIT, "submit", COORDINATOR, SUBMITTER, SUBMITTED),

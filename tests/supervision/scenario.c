@@ -2,27 +2,15 @@
 #include "tests/supervision/scenario.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "supervisor/tree_text.h"
+#include "tests/supervision/need.h"
+#include "tests/supervision/notation.h"
+#include "tests/supervision/trace.h"
 
-/* What cannot be: nonsense in a scenario, or a core that breaks its own rules. The process ends, so whoever runs scenarios does it in one of their own. */
-static _Noreturn __attribute__((format(printf, 1, 2))) void broken(const char *fmt, ...)
-{
-	va_list ap;
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	abort();
-}
-#define NEED(x) do { if (!(x)) broken("%s:%d: %s", __FILE__, __LINE__, #x); } while (0)
-#define NEED_MSG(x, ...) do { if (!(x)) broken(__VA_ARGS__); } while (0)
-
-#define TRACE_MAX (1 << 20)
 #define EVENTS_MAX 65536
 #define ALWAYS UINT32_MAX
 
@@ -50,29 +38,18 @@ struct coming {
 struct scenario {
 	struct tree *tree;
 	uint64_t now_ms, seq, ref, answered;
-	bool otp, backoff, facts, wires, ended;
+	bool ended;
+	struct notation notation;
+	struct templates templates;
 	struct script *scripts[4096];
 	size_t n_scripts;
 	struct coming coming[EVENTS_MAX];
 	size_t n_coming;
-	char *trace;
-	size_t trace_len;
+	struct trace trace;
 	uint64_t hash;
 	uint64_t refs_open;
 	struct replay *replay; /* a second core that is told the same, by way of text */
 };
-
-static __attribute__((format(printf, 2, 3))) void say(struct scenario *s, const char *fmt, ...)
-{
-	if (s->trace_len > 0 && s->trace_len < TRACE_MAX - 1)
-		s->trace[s->trace_len++] = ' ';
-	va_list ap;
-	va_start(ap, fmt);
-	int n = vsnprintf(s->trace + s->trace_len, TRACE_MAX - s->trace_len, fmt, ap);
-	va_end(ap);
-	NEED(n >= 0 && (size_t)n < TRACE_MAX - s->trace_len);
-	s->trace_len += (size_t)n;
-}
 
 static struct script *script_of(struct scenario *s, const char *name)
 {
@@ -85,183 +62,6 @@ static struct script *script_of(struct scenario *s, const char *name)
 	snprintf(x->name, sizeof(x->name), "%s", name);
 	s->scripts[s->n_scripts++] = x;
 	return x;
-}
-
-/* --- trees as text ---------------------------------------------------------------------------------------------------------- */
-
-struct parser {
-	struct scenario *s;
-	char *at;
-	char token[256];
-};
-
-static const char *peek(struct parser *p)
-{
-	static const char single[] = "[]";
-	while (*p->at == ' ')
-		p->at++;
-	size_t n = strchr(single, *p->at) && *p->at ? 1 : strcspn(p->at, " []");
-	/* Options in parentheses belong to the word. */
-	char *open = memchr(p->at, '(', n);
-	if (open)
-		n = (size_t)(strchr(open, ')') - p->at) + 1;
-	NEED(n < sizeof(p->token));
-	memcpy(p->token, p->at, n);
-	p->token[n] = 0;
-	return p->token;
-}
-
-static void next(struct parser *p)
-{
-	p->at += strlen(p->token);
-}
-
-static void parse_limit(const char *text, struct give_up_spec *g)
-{
-	char *end;
-	g->intensity = (uint32_t)strtoul(text, &end, 10);
-	NEED((*end) == ('/'));
-	g->period_ms = strtoull(end + 1, &end, 10);
-	if (strcmp(end, "ms") != 0)
-		g->period_ms *= 1000;
-}
-
-static void parse_options(char *text, struct child_spec *spec)
-{
-	for (char *o = strtok(text, " "); o; o = strtok(NULL, " ")) {
-		if (strcmp(o, "brutal") == 0)
-			spec->shutdown_ms = SHUTDOWN_BRUTAL;
-		else if (strcmp(o, "shutdown=infinity") == 0)
-			spec->shutdown_ms = SHUTDOWN_INFINITY;
-		else if (strcmp(o, "shutdown=zero") == 0)
-			spec->shutdown_ms = 0, spec->shutdown_zero = true;
-		else if (strncmp(o, "shutdown=", 9) == 0)
-			spec->shutdown_ms = strtoull(o + 9, NULL, 10);
-		else if (strncmp(o, "term=", 5) == 0)
-			spec->term_after_ms = strtoull(o + 5, NULL, 10);
-		else if (strncmp(o, "start=", 6) == 0)
-			spec->start_timeout_ms = strtoull(o + 6, NULL, 10);
-		else if (strncmp(o, "limit=", 6) == 0)
-			parse_limit(o + 6, &spec->give_up);
-		else if (strcmp(o, "escalate") == 0)
-			spec->give_up.on_give_up = ON_GIVE_UP_ESCALATE;
-		else if (strncmp(o, "v=", 2) == 0)
-			spec->fingerprint = strtoull(o + 2, NULL, 10);
-		else if (strcmp(o, "hold") == 0)
-			spec->hold = true;
-		else
-			broken("option %s", o);
-	}
-}
-
-static bool parse_strategy(const char *word, struct supervisor_spec *sup)
-{
-	if (strcmp(word, "ofo") == 0)
-		sup->strategy = STRATEGY_ONE_FOR_ONE;
-	else if (strcmp(word, "ofa") == 0)
-		sup->strategy = STRATEGY_ALL_FOR_ONE;
-	else if (strcmp(word, "rfo") == 0)
-		sup->strategy = STRATEGY_REST_FOR_ONE;
-	else if (strcmp(word, "dyn") == 0)
-		sup->side_by_side = sup->dynamic = true;
-	else if (strcmp(word, "pool") == 0)
-		sup->side_by_side = sup->pool = true;
-	else
-		return false;
-	return true;
-}
-
-static void parse_name(char *token, char *name, struct child_spec *spec)
-{
-	char *open = strchr(token, '(');
-	char options[256] = "";
-	if (open) {
-		snprintf(options, sizeof(options), "%s", open + 1);
-		*strchr(options, ')') = 0;
-		*open = 0;
-	}
-	char *bang = strchr(token, '!');
-	if (bang)
-		*bang = 0;
-	spec->significant = bang != NULL;
-	char *colon = strrchr(token, ':');
-	if (colon && colon[1] && strchr("PTX", colon[1]) && !colon[2]) {
-		spec->restart = colon[1] == 'P' ? RESTART_PERMANENT : colon[1] == 'T' ? RESTART_TRANSIENT : RESTART_TEMPORARY;
-		*colon = 0;
-	}
-	snprintf(name, CHILD_NAME_MAX + 1, "%.*s", CHILD_NAME_MAX, token);
-	parse_options(options, spec);
-}
-
-struct parsed {
-	char name[CHILD_NAME_MAX + 1];
-	struct child_spec spec;
-	struct supervisor_spec sup;
-	bool is_sup;
-};
-
-/* One record without its children. */
-static void parse_record(struct parser *p, struct parsed *r, bool is_root)
-{
-	struct scenario *s = p->s;
-	char token[256];
-	snprintf(token, sizeof(token), "%s", peek(p));
-	next(p);
-	supervisor_spec_default(&r->sup);
-	r->is_sup = parse_strategy(peek(p), &r->sup);
-	child_spec_default(&r->spec, r->is_sup ? CHILD_SUPERVISOR : CHILD_WORKER);
-	if (s->otp) {
-		r->sup.revive_done = r->sup.revive_stopped = r->sup.start_once = r->sup.gave_up_is_shutdown = r->sup.forget_added = true;
-		r->sup.give_up = (struct give_up_spec){ .intensity = 1, .period_ms = 5000, .on_give_up = ON_GIVE_UP_ESCALATE };
-		r->spec.delay.base_ms = 0;
-	} else if (is_root) {
-		r->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
-	}
-	if (s->backoff)
-		r->spec.delay = (struct delay_spec){ .base_ms = 100, .factor_pct = 200, .cap_ms = 800, .immediate_window_ms = 10000, .reset_after_ms = 60000 };
-	parse_name(token, r->name, &r->spec);
-	if (!r->is_sup)
-		return;
-	next(p);
-	for (;; next(p)) {
-		const char *w = peek(p);
-		if (*w >= '0' && *w <= '9')
-			parse_limit(w, &r->sup.give_up);
-		else if (strcmp(w, "any") == 0)
-			r->sup.auto_shutdown = AUTO_SHUTDOWN_ANY;
-		else if (strcmp(w, "all") == 0)
-			r->sup.auto_shutdown = AUTO_SHUTDOWN_ALL;
-		else if (strcmp(w, "keep") == 0)
-			r->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
-		else if (strcmp(w, "end") == 0)
-			r->sup.give_up.on_give_up = ON_GIVE_UP_ESCALATE;
-		else if (strncmp(w, "max=", 4) == 0)
-			r->sup.children_max = (uint32_t)strtoul(w + 4, NULL, 10);
-		else
-			return;
-	}
-}
-
-static void parse_tree(struct parser *p, struct tree *tree)
-{
-	struct child *above = NULL;
-	do {
-		if (strcmp(peek(p), "]") == 0) {
-			next(p);
-			above = above->above;
-			continue;
-		}
-		struct parsed r;
-		struct child *c;
-		parse_record(p, &r, !above);
-		int x = tree_add(tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, script_of(p->s, r.name), &c);
-		NEED_MSG(x == 0, "%s: %d %s", r.name, x, child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL));
-		if (r.is_sup) {
-			NEED(strcmp(peek(p), "[") == 0);
-			next(p);
-			above = c;
-		}
-	} while (above);
 }
 
 /* --- actions ------------------------------------------------------------------------------------------------------------------ */
@@ -290,67 +90,6 @@ static void on_spawn(struct scenario *s, const struct action *a)
 		later(s, x, kind, x->slow_ms);
 }
 
-static const char *reason_text(enum reason r)
-{
-	return r == REASON_EXIT || r == REASON_SIGNAL || r == REASON_CORE ? "x" : reason_name(r);
-}
-
-static void on_fact(struct scenario *s, const struct action *a)
-{
-	const char *name = a->child->name;
-	const char *slash = s->facts ? "/" : "", *word = s->facts ? decision_name(a->decision) : "", *bang = s->facts && a->error ? "!" : "";
-	switch (a->fact) {
-	case FACT_UP:
-		if (!a->child->sup)
-			say(s, a->detail ? "+%s(%s)" : "+%s", name, a->detail);
-		else if (s->facts)
-			say(s, "+%s", name);
-		return;
-	case FACT_DOWN:
-		say(s, "-%s(%s)%s%s%s", name, reason_text(a->reason), slash, word, bang);
-		return;
-	case FACT_START_FAILED:
-		say(s, s->facts ? "~%s(%s)%s%s" : "~%s", name, reason_text(a->reason), slash, word);
-		return;
-	case FACT_ENDED:
-		say(s, "%s=%s", name, reason_text(a->reason));
-		return;
-	case FACT_IGNORED:
-		say(s, "i:%s", name);
-		return;
-	case FACT_BACKOFF:
-		if (s->facts)
-			say(s, "backoff:%s(%" PRIu64 ")", name, a->delay_ms);
-		return;
-	case FACT_LIMIT:
-		if (s->facts)
-			say(s, "limit:%s(%u in %" PRIu64 " by %s)", name, a->count, a->window_ms, a->above->name);
-		return;
-	case FACT_BACKOFF_ALARM:
-	case FACT_FAILED:
-	case FACT_GAVE_UP:
-	case FACT_AUTO_SHUTDOWN:
-	case FACT_PENDING:
-	case FACT_PROVEN:
-	case FACT_STUCK:
-	case FACT_OVERDUE:
-	case FACT_RECOVERED:
-		if (s->facts)
-			say(s, "%s:%s", fact_name(a->fact), name);
-		return;
-	}
-}
-
-static void on_answer(struct scenario *s, const struct action *a)
-{
-	NEED_MSG(s->refs_open > 0, "an answer nobody waits for");
-	s->refs_open--;
-	if (a->order == ORDER_COUNT && strcmp(a->text, "ok") == 0)
-		say(s, "[%u,%u,%u,%u]", a->counts.specs, a->counts.active, a->counts.supervisors, a->counts.workers);
-	else
-		say(s, a->detail ? "=%s(%s)" : "=%s", a->text, a->detail);
-}
-
 static void process_must_live(const struct action *a)
 {
 	const struct script *x = a->child->user;
@@ -360,56 +99,43 @@ static void process_must_live(const struct action *a)
 static void perform(struct scenario *s, const struct action *a)
 {
 	struct script *x = a->child ? a->child->user : NULL;
+	trace_action(&s->trace, a, &(struct of){ a->child ? a->child->name : "", a->above ? a->above->name : "", a->child && a->child->sup });
 	switch (a->kind) {
 	case ACTION_SPAWN:
 		on_spawn(s, a);
 		return;
 	case ACTION_STOP:
 		process_must_live(a);
-		if (s->wires)
-			say(s, a->within_ms == SHUTDOWN_INFINITY ? "STOP:%s" : "STOP:%s(%" PRIu64 ")", x->name, a->within_ms);
 		if (!x->deaf && !x->stubborn && !x->undying)
 			later(s, x, SCRIPT_END, x->lazy_ms);
 		return;
 	case ACTION_TERM:
 		process_must_live(a);
-		if (s->wires)
-			say(s, "TERM:%s", x->name);
 		if (x->stubborn)
 			later(s, x, SCRIPT_END, 0);
 		return;
 	case ACTION_ABORT:
 		process_must_live(a);
-		if (s->wires)
-			say(s, "ABORT:%s", x->name);
 		return;
 	case ACTION_KILL:
 		process_must_live(a);
-		if (s->wires)
-			say(s, "KILL:%s(%s)", x->name, reason_name(a->reason));
 		if (!x->undying)
 			later(s, x, SCRIPT_KILLED, 0);
 		return;
 	case ACTION_ANSWER:
-		on_answer(s, a);
-		return;
-	case ACTION_UP:
-		if (s->facts)
-			say(s, "UP");
+		NEED_MSG(s->refs_open > 0, "an answer nobody waits for");
+		s->refs_open--;
 		return;
 	case ACTION_EXIT:
 		NEED(!s->ended);
 		s->ended = true;
-		say(s, "EXIT(%d)", a->code);
-		return;
-	case ACTION_FACT:
-		on_fact(s, a);
-		return;
-	case ACTION_CHANGE:
-		say(s, "%s:%s", change_name(a->change), a->child->name);
 		return;
 	case ACTION_FREE:
 		NEED(!x || x->alive == 0);
+		return;
+	case ACTION_UP:
+	case ACTION_FACT:
+	case ACTION_CHANGE:
 		return;
 	}
 }
@@ -500,8 +226,10 @@ static void child_ends(struct scenario *s, const char *name, enum reason reason,
 	struct child *c = tree_find(s->tree, name);
 	NEED_MSG(c && x->alive, "%s is not alive", name);
 	uint64_t incarnation = x->alive;
+	char detail[32];
 	x->alive = 0;
-	step(s, (struct event){ .kind = EVENT_ENDED, .child = c, .incarnation = incarnation, .reason = reason, .number = number, .pending = x->pending });
+	snprintf(detail, sizeof(detail), "%s %d", reason == REASON_SIGNAL || reason == REASON_CORE || reason == REASON_OOM ? "signal" : "exit status", number);
+	step(s, (struct event){ .kind = EVENT_ENDED, .child = c, .incarnation = incarnation, .reason = reason, .number = number, .pending = x->pending, .detail = detail });
 }
 
 static void deliver(struct scenario *s, const struct coming *m)
@@ -668,9 +396,14 @@ static bool do_order(struct scenario *s, const char *verb, const char *name)
 
 static void do_add(struct scenario *s, const char *above, char *text)
 {
-	struct parser p = { .s = s, .at = text };
 	struct parsed r;
-	parse_record(&p, &r, false);
+	notation_record(&s->notation, text, &r);
+	const struct parsed *template = template_of(&s->templates, above);
+	if (template) {
+		r.spec = template->spec;
+		r.sup = template->sup;
+		r.is_sup = template->is_sup;
+	}
 	s->refs_open++;
 	step(s, (struct event){ .kind = EVENT_ADD, .ref = ++s->ref, .above_name = above, .name = r.name, .spec = &r.spec, .sup = r.is_sup ? &r.sup : NULL,
 		.user = script_of(s, r.name) });
@@ -680,14 +413,17 @@ static void do_list(struct scenario *s, const char *name)
 {
 	const struct child *sup = tree_find(s->tree, name);
 	NEED(sup && sup->sup);
-	for (const struct child *c = sup->sup->last; c; c = c->prev) {
-		if (c->core.dormant)
-			continue;
-		if (c->state == CHILD_WAITING && c->due_at_ms > s->now_ms)
-			say(s, "%s:waiting(%" PRIu64 ")", c->name, c->due_at_ms);
-		else
-			say(s, "%s:%s", c->name, child_is_alive(c) ? child_state_name(c->state) : c->state == CHILD_FAILED ? "failed" : child_is_restarting(c) ? "restarting" : "none");
-	}
+	for (const struct child *c = sup->sup->last; c; c = c->prev)
+		if (!c->core.dormant)
+			trace_listed(&s->trace, c->name, c->state, c->state == CHILD_WAITING && c->due_at_ms > s->now_ms);
+}
+
+/* Until when does it wait? */
+static void do_due(struct scenario *s, const char *name)
+{
+	const struct child *c = tree_find(s->tree, name);
+	NEED(c && c->state == CHILD_WAITING);
+	trace_say(&s->trace, "%s:%" PRIu64, c->name, c->due_at_ms > s->now_ms ? c->due_at_ms - s->now_ms : 0);
 }
 
 /* [otp|dry|restart ...] TREE */
@@ -706,7 +442,7 @@ static void do_reload(struct scenario *s, char *text)
 		text = strchr(text, ' ') + 1;
 	}
 	e.wanted = tree_new(&(struct tree_config){ 0 });
-	parse_tree(&(struct parser){ .s = s, .at = text }, e.wanted);
+	notation_tree(&s->notation, text, e.wanted, &s->templates);
 	s->refs_open++;
 	step(s, e);
 	tree_free(e.wanted);
@@ -724,9 +460,9 @@ static void do_one(struct scenario *s, char *text)
 	if (strcmp(verb, "boot") == 0)
 		step(s, (struct event){ .kind = EVENT_BOOT });
 	else if (strcmp(verb, "facts") == 0)
-		s->facts = true;
+		s->trace.facts = true;
 	else if (strcmp(verb, "wires") == 0)
-		s->wires = true;
+		s->trace.wires = true;
 	else if (strcmp(verb, "wait") == 0)
 		run_until(s, s->now_ms + strtoull(name, NULL, 10));
 	else if (strcmp(verb, "shutdown") == 0)
@@ -737,6 +473,8 @@ static void do_one(struct scenario *s, char *text)
 		do_add(s, name, rest);
 	else if (strcmp(verb, "list") == 0)
 		do_list(s, name);
+	else if (strcmp(verb, "due") == 0)
+		do_due(s, name);
 	else if (!do_end(s, verb, name) && !do_event(s, verb, name) && !do_order(s, verb, name) && !do_script(s, verb, script_of(s, name), rest))
 		broken("no such stimulus: %s", verb);
 }
@@ -745,8 +483,7 @@ const char *scenario_do(struct scenario *s, const char *stimuli)
 {
 	_cleanup_(freep) char *copy = strdup(stimuli);
 	char *at = copy;
-	s->trace_len = 0;
-	s->trace[0] = 0;
+	trace_clear(&s->trace);
 	while (at && *at) {
 		size_t n = strcspn(at, ";&");
 		char end = at[n], *after = end ? at + n + 1 : NULL;
@@ -758,23 +495,26 @@ const char *scenario_do(struct scenario *s, const char *stimuli)
 		if (end != '&')
 			run_until(s, s->now_ms);
 	}
-	return s->trace;
+	return s->trace.text;
+}
+
+static void *user_of(void *ctx, const char *name)
+{
+	return script_of(ctx, name);
 }
 
 struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed)
 {
 	struct scenario *s = calloc(1, sizeof(*s));
 	NEED(s != NULL);
-	s->trace = calloc(1, TRACE_MAX);
-	NEED(s->trace != NULL);
-	s->otp = strstr(mode, "otp") != NULL;
-	s->backoff = strstr(mode, "backoff") != NULL;
+	notation_mode(&s->notation, mode);
+	s->notation.user_of = user_of;
+	s->notation.ctx = s;
 	s->now_ms = 1000000;
 	s->hash = 14695981039346656037ULL;
 	s->tree = tree_new(&(struct tree_config){ .seed = seed });
 	NEED(s->tree != NULL);
-	_cleanup_(freep) char *copy = strdup(tree);
-	parse_tree(&(struct parser){ .s = s, .at = copy }, s->tree);
+	notation_tree(&s->notation, tree, s->tree, &s->templates);
 	replay_from_here(s);
 	return s;
 }
@@ -785,7 +525,6 @@ void scenario_free(struct scenario *s)
 	replay_free(s->replay);
 	for (size_t i = 0; i < s->n_scripts; i++)
 		free(s->scripts[i]);
-	free(s->trace);
 	free(s);
 }
 

@@ -323,13 +323,13 @@ START_TEST(an_order_to_stay_stopped_outlives_the_supervisor_until_it_is_taken_ba
 {
 	struct error e = { 0 };
 	open_record();
-	ck_assert_int_eq(record_order(record, "worker:a/1", true, &e), 0);
+	ck_assert_int_eq(record_order(record, "worker:a/1", RECORD_STOPPED, &e), 0);
 	close_record();
 	open_record();
 	record_orders(record, count_order, NULL);
 	ck_assert_uint_eq(n_orders, 1);
-	ck_assert_int_eq(record_order(record, "worker:a/1", false, &e), 0);
-	ck_assert_int_eq(record_order(record, "never stopped", false, &e), 0);
+	ck_assert_int_eq(record_order(record, "worker:a/1", RECORD_STARTED, &e), 0);
+	ck_assert_int_eq(record_order(record, "never stopped", RECORD_STARTED, &e), 0);
 	n_orders = 0;
 	record_orders(record, count_order, NULL);
 	ck_assert_uint_eq(n_orders, 0);
@@ -350,7 +350,7 @@ START_TEST(a_disk_that_fails_stops_nobody_is_said_and_is_tried_again)
 	ck_assert_ptr_nonnull(record_alarm(record));
 	crash("worker:a/1");
 	ck_assert_uint_eq(ask("", 0, 0, 0)->n_crashes, 1);
-	ck_assert_int_eq(record_order(record, "worker:a/1", true, &e), ERROR_STORE);
+	ck_assert_int_eq(record_order(record, "worker:a/1", RECORD_STOPPED, &e), ERROR_STORE);
 	unlink(sub);
 	record_tick(record, record_tick(record, 1000));
 	ck_assert_ptr_null(record_alarm(record));
