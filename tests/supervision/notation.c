@@ -207,3 +207,13 @@ void notation_mode(struct notation *n, const char *mode)
 	n->otp = strstr(mode, "otp") != NULL;
 	n->backoff = strstr(mode, "backoff") != NULL;
 }
+
+void order_about(const char *text, char child[CHILD_NAME_MAX + 1], char above[CHILD_NAME_MAX + 1], struct order_about *ret)
+{
+	const char *slash = strchr(text, '/'), *name = slash ? slash + 1 : text;
+	size_t len = strlen(name);
+	ret->now = len > 4 && strcmp(name + len - 4, ".now") == 0;
+	ret->old = len > 4 && strcmp(name + len - 4, ".old") == 0;
+	snprintf(child, CHILD_NAME_MAX + 1, "%.*s", (int)(ret->now || ret->old ? len - 4 : len), name);
+	snprintf(above, CHILD_NAME_MAX + 1, "%.*s", slash ? (int)(slash - text) : 0, text);
+}

@@ -20,6 +20,9 @@ struct notation {
 	void *(*user_of)(void *ctx, const char *name); /* of each record */
 	void *ctx;
 };
+/* Whom an order is about: [SUPERVISOR/]NAME[.now | .old]: OTP's calls, by the present incarnation or by the one before. above is "" where none is named. */
+struct order_about { bool now, old; };
+void order_about(const char *text, char child[CHILD_NAME_MAX + 1], char above[CHILD_NAME_MAX + 1], struct order_about *ret);
 void notation_mode(struct notation *n, const char *mode);
 void notation_tree(const struct notation *n, const char *text, struct tree *tree, struct templates *ret);
 void notation_record(const struct notation *n, const char *text, struct parsed *ret);

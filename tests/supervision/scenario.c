@@ -23,7 +23,9 @@ struct script {
 	int exits;
 	char info[64];
 
+	int early; /* exit status of a start that fails; -1: as always */
 	uint64_t alive; /* incarnation of the process, 0 = none */
+	uint64_t latest, before; /* the last one, and the one before */
 	uint64_t spawned_ms;
 };
 
@@ -59,6 +61,7 @@ static struct script *script_of(struct scenario *s, const char *name)
 	NEED(s->n_scripts < sizeof(s->scripts) / sizeof(s->scripts[0]));
 	struct script *x = calloc(1, sizeof(*x));
 	NEED(x != NULL);
+	x->early = -1;
 	snprintf(x->name, sizeof(x->name), "%s", name);
 	s->scripts[s->n_scripts++] = x;
 	return x;
@@ -77,6 +80,8 @@ static void on_spawn(struct scenario *s, const struct action *a)
 	struct script *x = a->child->user;
 	NEED_MSG(x->alive == 0, "%s: incarnation %" PRIu64 " is spawned while %" PRIu64 " is alive", x->name, a->incarnation, x->alive);
 	x->alive = a->incarnation;
+	x->before = x->latest;
+	x->latest = a->incarnation;
 	x->spawned_ms = s->now_ms;
 	enum script_event kind = SCRIPT_READY;
 	if (x->fails > 0) {
@@ -243,7 +248,7 @@ static void deliver(struct scenario *s, const struct coming *m)
 		step(s, (struct event){ .kind = EVENT_READY, .child = c, .incarnation = x->alive, .detail = x->info[0] ? x->info : NULL });
 		return;
 	case SCRIPT_FAIL:
-		child_ends(s, x->name, REASON_EXIT, 1);
+		child_ends(s, x->name, x->early == 0 ? REASON_NORMAL : REASON_EXIT, x->early >= 0 ? x->early : 1);
 		return;
 	case SCRIPT_IGNORE:
 		step(s, (struct event){ .kind = EVENT_IGNORED, .child = c, .incarnation = x->alive });
@@ -301,6 +306,7 @@ static void script_willing(struct script *x)
 	x->slow_ms = x->lazy_ms = x->fails = 0;
 	x->ignore = x->deaf = x->undying = x->stubborn = x->pending = false;
 	x->exits = 0;
+	x->early = -1;
 }
 
 void scenario_all_willing(struct scenario *s)
@@ -316,6 +322,8 @@ static bool do_script(struct scenario *s, const char *verb, struct script *x, co
 		x->slow_ms = n;
 	else if (strcmp(verb, "fail") == 0)
 		x->fails = (uint32_t)n;
+	else if (strcmp(verb, "early") == 0)
+		x->fails = 1, x->early = (int)n;
 	else if (strcmp(verb, "ignore") == 0)
 		x->ignore = true;
 	else if (strcmp(verb, "lazy") == 0)
@@ -387,8 +395,13 @@ static bool do_order(struct scenario *s, const char *verb, const char *name)
 		verb = "stop", force = true;
 	for (int o = 0; o < ORDER_N; o++)
 		if (strcmp(verb, order_name((enum order)o)) == 0) {
+			char child[CHILD_NAME_MAX + 1], above[CHILD_NAME_MAX + 1];
+			struct order_about about;
+			order_about(name, child, above, &about);
+			const struct script *x = about.now || about.old ? script_of(s, child) : NULL;
 			s->refs_open++;
-			step(s, (struct event){ .kind = EVENT_ORDER, .ref = ++s->ref, .order = (enum order)o, .name = name, .force = force });
+			step(s, (struct event){ .kind = EVENT_ORDER, .ref = ++s->ref, .order = (enum order)o, .name = child, .force = force,
+				.above_name = *above ? above : NULL, .of_incarnation = !x ? 0 : about.now ? x->latest : x->before });
 			return true;
 		}
 	return false;

@@ -2,15 +2,16 @@
 /* Scenarios of supervision as text: a tree, then stimuli with the trace that each must leave. Virtual time; every child is a small script.
  *
  * Tree       NAME[:P|:T|:X][!][(option ...)] of a worker; a supervisor goes on with STRATEGY [INTENSITY/SECONDS | INTENSITY/MSms] [word ...] [ children ]
- *            strategies ofo ofa rfo dyn pool; words any all keep max=N; options brutal, shutdown=MS|infinity|zero, term=MS, start=MS, limit=N/S, escalate, hold, v=FINGERPRINT
+ *            strategies ofo ofa rfo dyn (its brackets hold the template) pool; words any all keep max=N; options brutal, shutdown=MS|infinity|zero, term=MS, start=MS, limit=N/S, escalate, hold, v=FINGERPRINT
  *            e.g.  "top ofa 4/3600 [ a b:T c:X! sub:T(shutdown=500) ofo 1/5 [ w ] ]"
  * Mode       "otp" or "ours", then optionally "backoff" (100 ms, x2, cap 800 ms, no jitter, none immediate)
  * Stimuli    separated by ';', each followed by all that happens in the same millisecond; '&' instead of ';' delivers the next one before anything reacts
  *   boot | shutdown [MS] | fast | wait MS
  *   crash A | normal A | bye A (shutdown by itself) | oom A | hung A | die A (of an undying one) | prove A | fatal A
  *   reload [otp] [dry] [restart] TREE
- *   before or between: slow A MS, fail A N|always, ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), pending A, info A TEXT, willing A (all of these off)
- *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME, add ABOVE SPEC; list NAME
+ *   before or between: slow A MS, fail A N|always, early A STATUS (exits with it before READY), ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), pending A, info A TEXT, willing A (all of these off)
+ *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME (NAME of an order: [SUPERVISOR/]NAME[.now|.old], as OTP: by the present incarnation, or the one
+ *   before); add ABOVE SPEC (below a dynamic one: a name, of its template); list NAME; due NAME (ms that it still waits)
  * Trace      +a READY, -a(r) end, ~a failed start, i:a ignored, start:a stop:a change:a stale:a of a reload, S=r supervisor ended, STOP:a TERM:a ABORT:a KILL:a with "wires", =word answers, UP, EXIT(n);
  *            with "facts" also gave_up:S limit:a failed:a stuck:a overdue:a backoff:a(ms) alarm:a auto:S pending:a proven:a recovered:a decision words as -a(r)/word, ! behind errors
  *            reasons exit, signal and core are printed x */

@@ -1,0 +1,685 @@
+#include "tests/supervision/node.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/base/cleanup.h"
+#include "common/base/clock.h"
+#include "common/io/lifeline.h"
+#include "supervisor/tree_text.h"
+#include "tests/supervision/need.h"
+#include "tests/supervision/node_config.h"
+#include "tests/supervision/trace.h"
+
+#define QUIET_MS 12u        /* nothing new for so long, and nothing known to be under way */
+#define PATIENCE_MS 20000u
+#define LINE_MAX_BYTES (256u * 1024)
+#define ALWAYS UINT32_MAX
+
+/* A child, and what it does when something is asked of it. */
+struct puppet {
+	char name[CHILD_NAME_MAX + 1];
+	uint64_t slow_ms, lazy_ms;
+	uint32_t fails;
+	bool ignore, deaf, stubborn;
+	int exits, early;
+	char info[64];
+
+	int fd;                    /* of its present life; -1: none */
+	pid_t pid;
+	uint64_t incarnation, before; /* that said hello last, and the one before */
+	uint64_t spawned;          /* by the journal: said to start, not heard of yet */
+	bool ending, stop_coming;  /* told to end, or killed; a STOP is on its way to it */
+	uint64_t order_at_ms;      /* 0: none to come */
+	char order[80];
+	struct puppet *next;
+};
+
+struct node_play {
+	char dir[64], socket[96], journal_path[128], config_path[96];
+	const char *trouped;
+	struct stub_config config;
+	struct notation notation;
+	struct templates templates;
+	struct tree *tree;         /* as it is defined; never booted */
+	struct puppet *puppets;
+	struct trace *trace;
+	pid_t pid;
+	int status;
+	bool gone, booted, exit_said;
+	struct lifeline control;
+	int listener, journal, strangers[64];
+	size_t n_strangers;        /* connected, not yet named */
+	char *line;
+	size_t line_len;
+	uint64_t ref, n_told, news_at_ms;
+	uint64_t n_sent, n_taken;  /* requests: sent; seen in the journal, or refused */
+	struct arena *answer_arena;
+	const Troupe__Envelope *answer;
+	uint64_t answer_ref;
+};
+
+static struct puppet *puppet_of(struct node_play *p, const char *name)
+{
+	struct puppet *x = p->puppets;
+	while (x && strcmp(x->name, name) != 0)
+		x = x->next;
+	if (x)
+		return x;
+	x = calloc(1, sizeof *x);
+	NEED(x != NULL);
+	snprintf(x->name, sizeof x->name, "%s", name);
+	x->fd = x->early = -1;
+	x->next = p->puppets;
+	p->puppets = x;
+	return x;
+}
+
+static void puppet_tell(struct puppet *x, const char *order)
+{
+	if (strncmp(order, "ready", 5) != 0)
+		x->ending = true;
+	if (x->fd >= 0)
+		(void)!send(x->fd, order, strlen(order), MSG_NOSIGNAL);
+}
+
+static void puppet_later(struct puppet *x, const char *order, uint64_t after_ms)
+{
+	if (after_ms == 0) {
+		puppet_tell(x, order);
+		return;
+	}
+	snprintf(x->order, sizeof x->order, "%s", order);
+	x->order_at_ms = clock_mono_ms() + after_ms;
+}
+
+/* --- what the stubs say ----------------------------------------------------------------------------------------------------------- */
+
+static void on_hello(struct node_play *p, int fd, const char *text)
+{
+	uint64_t incarnation;
+	int pid, at = 0;
+	char order[80];
+	NEED_MSG(sscanf(text, "hello %" SCNu64 " %d %n", &incarnation, &pid, &at) == 2 && at, "a stub says %s", text);
+	struct puppet *x = puppet_of(p, text + at);
+	NEED_MSG(incarnation > x->incarnation, "%s: incarnation %" PRIu64 " starts after %" PRIu64, x->name, incarnation, x->incarnation);
+	if (x->fd >= 0)
+		close(x->fd);
+	x->fd = fd;
+	x->pid = pid;
+	x->before = x->incarnation;
+	x->incarnation = incarnation;
+	x->ending = x->stop_coming = false;
+	x->order_at_ms = 0;
+	if (x->fails > 0) {
+		snprintf(order, sizeof order, "exit %d", x->early >= 0 ? x->early : 1);
+		if (x->fails != ALWAYS)
+			x->fails--;
+	} else if (x->ignore) {
+		snprintf(order, sizeof order, "ignore");
+	} else {
+		snprintf(order, sizeof order, "ready %s", x->info);
+	}
+	if (x->slow_ms != ALWAYS)
+		puppet_later(x, order, x->slow_ms);
+}
+
+static void on_stub(struct puppet *x, const char *text)
+{
+	char order[32];
+	snprintf(order, sizeof order, "exit %d", x->exits);
+	if (strcmp(text, "stop") == 0) {
+		x->stop_coming = false;
+		if (!x->deaf && !x->stubborn)
+			puppet_later(x, order, x->lazy_ms);
+	} else if (strcmp(text, "term") == 0 && x->stubborn) {
+		puppet_tell(x, order);
+	}
+}
+
+static void hear_puppets(struct node_play *p)
+{
+	char text[300];
+	ssize_t n;
+	for (int fd; (fd = accept4(p->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+		NEED(p->n_strangers < ELEMENTS(p->strangers));
+		p->strangers[p->n_strangers++] = fd;
+	}
+	for (size_t i = 0; i < p->n_strangers;) {
+		n = recv(p->strangers[i], text, sizeof text - 1, MSG_DONTWAIT);
+		if (n < 0) {
+			i++;
+			continue;
+		}
+		text[n] = 0;
+		if (n == 0)
+			close(p->strangers[i]);
+		else
+			on_hello(p, p->strangers[i], text);
+		p->strangers[i] = p->strangers[--p->n_strangers];
+	}
+	for (struct puppet *x = p->puppets; x; x = x->next) {
+		while (x->fd >= 0 && (n = recv(x->fd, text, sizeof text - 1, MSG_DONTWAIT)) >= 0) {
+			text[n] = 0;
+			if (n == 0) {
+				close(x->fd);
+				x->fd = -1;
+			} else {
+				on_stub(x, text);
+			}
+		}
+		if (x->order_at_ms && clock_mono_ms() >= x->order_at_ms) {
+			x->order_at_ms = 0;
+			puppet_tell(x, x->order);
+		}
+	}
+}
+
+/* --- what the journal says ---------------------------------------------------------------------------------------------------------- */
+
+static void on_event_line(struct node_play *p, const char *text)
+{
+	static const char *const requests[] = { "event order ", "event add ", "event reload " };
+	static const char *const ends[] = { "event ready ", "event ended ", "event start_failed ", "event ignored " };
+	char name[CHILD_NAME_MAX + 1];
+	const char *child = strstr(text, " child="), *number = strstr(text, " incarnation=");
+	for (size_t i = 0; i < ELEMENTS(requests); i++)
+		p->n_taken += strncmp(text, requests[i], strlen(requests[i])) == 0;
+	for (size_t i = 0; i < ELEMENTS(ends) && child && number; i++) {
+		if (strncmp(text, ends[i], strlen(ends[i])) != 0)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)strcspn(child + 7, " "), child + 7);
+		struct puppet *x = puppet_of(p, name);
+		if (strtoull(number + 13, NULL, 10) == x->spawned)
+			x->spawned = 0;
+		if (i > 0)
+			x->ending = x->stop_coming = false;
+	}
+}
+
+static void on_action_line(struct node_play *p, const char *text)
+{
+	_cleanup_(freep) char *buffer = malloc(strlen(text) + 1);
+	struct action_line a;
+	NEED_MSG(buffer && action_line_read(text, buffer, &a), "the journal says %s", text);
+	if (a.name && !a.is_sup) {
+		struct puppet *x = puppet_of(p, a.name);
+		if (a.action.kind == ACTION_SPAWN)
+			x->spawned = a.action.incarnation;
+		x->ending |= a.action.kind == ACTION_KILL;
+		x->stop_coming |= a.action.kind == ACTION_STOP;
+	}
+	p->exit_said |= a.action.kind == ACTION_EXIT;
+	trace_action(p->trace, &a.action, &(struct of){ a.name, a.above, a.is_sup });
+}
+
+static void on_line(struct node_play *p, char *line)
+{
+	NEED_MSG(strlen(line) > 9, "the journal says %s", line);
+	const char *text = line + 9;
+	p->n_told++;
+	p->news_at_ms = clock_mono_ms();
+	if (strncmp(text, "event boot ", 11) == 0)
+		p->booted = true;
+	if (strncmp(text, "event ", 6) == 0)
+		on_event_line(p, text);
+	else if (strncmp(text, "does ", 5) == 0)
+		on_action_line(p, text);
+}
+
+static void read_journal(struct node_play *p)
+{
+	if (p->journal < 0 && (p->journal = open(p->journal_path, O_RDONLY | O_CLOEXEC)) < 0)
+		return;
+	for (ssize_t n; (n = read(p->journal, p->line + p->line_len, LINE_MAX_BYTES - p->line_len)) > 0;) {
+		p->line_len += (size_t)n;
+		char *at = p->line;
+		for (char *end; (end = memchr(at, '\n', p->line_len - (size_t)(at - p->line))); at = end + 1) {
+			*end = 0;
+			on_line(p, at);
+		}
+		p->line_len -= (size_t)(at - p->line);
+		memmove(p->line, at, p->line_len);
+		NEED(p->line_len < LINE_MAX_BYTES);
+	}
+}
+
+/* --- the control socket ------------------------------------------------------------------------------------------------------------------ */
+
+static void read_control(struct node_play *p)
+{
+	for (;;) {
+		struct arena *a = NULL;
+		Troupe__Control *c;
+		struct error e = { 0 };
+		int fd = -1;
+		if (p->control.fd < 0 || lifeline_receive(&p->control, &a, &c, &fd, &e) != 0)
+			return;
+		NEED(c->body_case == TROUPE__CONTROL__BODY_ANSWER);
+		if (c->answer->body_case == TROUPE__ENVELOPE__BODY_ERROR) {
+			trace_say(p->trace, "=error(%s)", c->answer->error->text);
+			p->n_taken++;
+			p->news_at_ms = clock_mono_ms();
+		}
+		arena_unref(p->answer_arena);
+		p->answer_arena = a;
+		p->answer = c->answer;
+		p->answer_ref = c->ref;
+	}
+}
+
+static void request(struct node_play *p, Troupe__Envelope *env)
+{
+	static const uint8_t id[16] = { 1 };
+	Troupe__Control c = TROUPE__CONTROL__INIT;
+	env->id = (ProtobufCBinaryData){ sizeof id, (uint8_t *)(uintptr_t)id };
+	env->subject = (char *)(uintptr_t)"scenario";
+	c.ref = ++p->ref;
+	c.body_case = TROUPE__CONTROL__BODY_RELAY;
+	c.relay = env;
+	NEED(lifeline_send(&p->control, &c, -1) == 0);
+}
+
+/* --- time ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void turn(struct node_play *p)
+{
+	struct pollfd fds[] = { { p->listener, POLLIN, 0 }, { p->control.fd, POLLIN, 0 } };
+	poll(fds, 2, 1);
+	if (p->control.fd >= 0 && lifeline_wants_write(&p->control))
+		lifeline_flush(&p->control);
+	hear_puppets(p);
+	read_control(p);
+	if (p->pid > 0 && !p->gone && waitpid(p->pid, &p->status, WNOHANG) == p->pid)
+		p->gone = true;
+	read_journal(p);
+}
+
+static bool under_way(const struct node_play *p)
+{
+	if (p->pid <= 0 || p->gone)
+		return false;
+	if (!p->booted || p->n_taken < p->n_sent || p->exit_said)
+		return true;
+	for (const struct puppet *x = p->puppets; x; x = x->next) {
+		bool sleeps = x->slow_ms == ALWAYS || x->order_at_ms;
+		if ((x->spawned && !(sleeps && x->incarnation == x->spawned)) || x->ending || x->stop_coming)
+			return true;
+	}
+	return false;
+}
+
+static unsigned words(const char *text)
+{
+	unsigned n = 0;
+	for (const char *s = text; *s; s++)
+		n += *s != ' ' && (s == text || s[-1] == ' ');
+	return n;
+}
+
+static void settle(struct node_play *p, unsigned n_wanted)
+{
+	uint64_t begun_ms = clock_mono_ms();
+	p->news_at_ms = begun_ms;
+	for (;;) {
+		turn(p);
+		uint64_t now_ms = clock_mono_ms();
+		bool quiet = !under_way(p) && now_ms - p->news_at_ms >= QUIET_MS;
+		if ((quiet && words(p->trace->text) >= n_wanted) || now_ms - begun_ms > PATIENCE_MS)
+			return;
+		if (quiet && now_ms - begun_ms > PATIENCE_MS / 10)
+			return;
+	}
+}
+
+static void pass(struct node_play *p, uint64_t ms)
+{
+	for (uint64_t end_ms = clock_mono_ms() + ms; clock_mono_ms() < end_ms;)
+		turn(p);
+}
+
+/* --- stimuli ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void write_config(struct node_play *p, const struct tree *t)
+{
+	FILE *f = fopen(p->config_path, "we");
+	NEED(f != NULL);
+	config_of_tree(f, &p->config, t, &p->templates);
+	NEED(fclose(f) == 0);
+}
+
+static void do_boot(struct node_play *p)
+{
+	int pair[2], log;
+	char path[96];
+	write_config(p, p->tree);
+	NEED(lifeline_pair(pair) == 0);
+	snprintf(path, sizeof path, "%s/log", p->dir);
+	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	NEED(log >= 0);
+	p->pid = fork();
+	NEED(p->pid >= 0);
+	if (p->pid == 0) {
+		char option[32];
+		int fd = fcntl(pair[1], F_DUPFD, 10);
+		snprintf(option, sizeof option, "--control-fd=%d", fd);
+		dup2(log, 1);
+		dup2(log, 2);
+		setsid();
+		execl(p->trouped, "trouped", "-c", p->config_path, option, (char *)NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	close(log);
+	lifeline_init(&p->control, pair[0]);
+}
+
+static void do_order(struct node_play *p, Troupe__ChildOrder__Op op, const char *name, bool force)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__ChildOrder o = TROUPE__CHILD_ORDER__INIT;
+	char child[CHILD_NAME_MAX + 1], above[CHILD_NAME_MAX + 1];
+	struct order_about about;
+	order_about(name, child, above, &about);
+	if (about.now || about.old)
+		o.incarnation = about.now ? puppet_of(p, child)->incarnation : puppet_of(p, child)->before;
+	o.op = op;
+	o.address = child;
+	o.above = above;
+	o.force = force;
+	env.body_case = TROUPE__ENVELOPE__BODY_CHILD_ORDER;
+	env.child_order = &o;
+	p->n_sent++;
+	request(p, &env);
+}
+
+static bool do_orders(struct node_play *p, const char *verb, const char *name)
+{
+	static const char *const verbs[] = { "", "start", "stop", "restart", "kill", "delete", "spec", "count" };
+	bool force = strcmp(verb, "force") == 0 || strcmp(verb, "forcestop") == 0;
+	if (force)
+		verb = strcmp(verb, "force") == 0 ? "start" : "stop";
+	for (size_t i = 1; i < ELEMENTS(verbs); i++)
+		if (strcmp(verb, verbs[i]) == 0) {
+			do_order(p, (Troupe__ChildOrder__Op)i, name, force);
+			return true;
+		}
+	return false;
+}
+
+static void do_add(struct node_play *p, const char *above, const char *text)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__AddChild add = TROUPE__ADD_CHILD__INIT;
+	_cleanup_(freep) char *section = NULL;
+	size_t len = 0;
+	struct parsed r;
+	notation_record(&p->notation, text, &r);
+	add.above = (char *)(uintptr_t)above;
+	if (template_of(&p->templates, above)) {
+		add.name = r.name;
+	} else {
+		NEED_MSG(!r.is_sup, "add of a supervisor: core only");
+		FILE *f = open_memstream(&section, &len);
+		NEED(f != NULL);
+		config_of_child(f, &p->config, r.name, &r.spec);
+		fclose(f);
+		add.section = section;
+	}
+	env.body_case = TROUPE__ENVELOPE__BODY_ADD_CHILD;
+	env.add_child = &add;
+	p->n_sent++;
+	request(p, &env);
+}
+
+static void do_reload(struct node_play *p, char *text)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__Reload r = TROUPE__RELOAD__INIT;
+	for (;; text = strchr(text, ' ') + 1) {
+		if (strncmp(text, "otp ", 4) == 0)
+			NEED_MSG(p->notation.otp, "a reload as OTP's needs mode otp");
+		else if (strncmp(text, "dry ", 4) == 0)
+			r.dry_run = true;
+		else if (strncmp(text, "restart ", 8) == 0)
+			r.restart_changed = true;
+		else
+			break;
+	}
+	struct tree *t = tree_new(&(struct tree_config){ 0 });
+	notation_tree(&p->notation, text, t, &p->templates);
+	write_config(p, t);
+	tree_free(t);
+	env.body_case = TROUPE__ENVELOPE__BODY_RELOAD;
+	env.reload = &r;
+	p->n_sent++;
+	request(p, &env);
+}
+
+static enum child_state state_of(const Troupe__TreeRow *r)
+{
+	switch (r->state) {
+	case TROUPE__ACTOR_STATE__ACTOR_STARTING: return CHILD_STARTING;
+	case TROUPE__ACTOR_STATE__ACTOR_UP: return CHILD_UP;
+	case TROUPE__ACTOR_STATE__ACTOR_STOPPING: return CHILD_STOPPING;
+	case TROUPE__ACTOR_STATE__ACTOR_BACKOFF: return CHILD_WAITING;
+	case TROUPE__ACTOR_STATE__ACTOR_FAILED: return CHILD_FAILED;
+	case TROUPE__ACTOR_STATE__ACTOR_DONE: return CHILD_DONE;
+	default: return CHILD_STOPPED;
+	}
+}
+
+static void do_list(struct node_play *p, const char *name)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__TreeAsk ask = TROUPE__TREE_ASK__INIT;
+	ask.under = (char *)(uintptr_t)name;
+	env.body_case = TROUPE__ENVELOPE__BODY_TREE_ASK;
+	env.tree_ask = &ask;
+	request(p, &env);
+	uint64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+	while (p->answer_ref != p->ref && clock_mono_ms() < end_ms)
+		turn(p);
+	NEED_MSG(p->answer_ref == p->ref && p->answer->body_case == TROUPE__ENVELOPE__BODY_TREE, "no list of %s", name);
+	const Troupe__Tree *t = p->answer->tree;
+	for (size_t i = t->n_rows; i-- > 1;)
+		if (t->rows[i]->depth == t->rows[0]->depth + 1)
+			trace_listed(p->trace, t->rows[i]->address, state_of(t->rows[i]), t->rows[i]->due_in_ms > 0);
+}
+
+static bool do_end(struct puppet *x, const char *verb)
+{
+	static const struct { const char *verb, *order; } ends[] = { { "crash", "exit 1" }, { "normal", "exit 0" }, { "bye", "bye" }, { "fatal", "exit 78" } };
+	for (size_t i = 0; i < ELEMENTS(ends); i++)
+		if (strcmp(verb, ends[i].verb) == 0) {
+			NEED_MSG(x->fd >= 0, "%s is not alive", x->name);
+			puppet_tell(x, ends[i].order);
+			return true;
+		}
+	if (strcmp(verb, "die") != 0)
+		return false;
+	NEED_MSG(x->fd >= 0, "%s is not alive", x->name);
+	x->ending = true;
+	return kill(x->pid, SIGKILL) == 0;
+}
+
+static bool do_script(struct puppet *x, const char *verb, const char *arg)
+{
+	uint64_t n = arg && strcmp(arg, "always") != 0 ? strtoull(arg, NULL, 10) : ALWAYS;
+	if (strcmp(verb, "slow") == 0)
+		x->slow_ms = n;
+	else if (strcmp(verb, "fail") == 0)
+		x->fails = (uint32_t)n;
+	else if (strcmp(verb, "early") == 0)
+		x->fails = 1, x->early = (int)n;
+	else if (strcmp(verb, "ignore") == 0)
+		x->ignore = true;
+	else if (strcmp(verb, "lazy") == 0)
+		x->lazy_ms = n;
+	else if (strcmp(verb, "deaf") == 0)
+		x->deaf = true;
+	else if (strcmp(verb, "stubborn") == 0)
+		x->stubborn = true;
+	else if (strcmp(verb, "exits") == 0)
+		x->exits = (int)n;
+	else if (strcmp(verb, "info") == 0)
+		snprintf(x->info, sizeof x->info, "%s", arg);
+	else if (strcmp(verb, "willing") == 0)
+		x->slow_ms = x->lazy_ms = x->fails = 0, x->ignore = x->deaf = x->stubborn = false, x->exits = 0, x->early = -1;
+	else
+		return false;
+	return true;
+}
+
+static void do_one(struct node_play *p, char *text, unsigned n_wanted)
+{
+	if (strncmp(text, "reload ", 7) == 0) {
+		do_reload(p, text + 7);
+		settle(p, n_wanted);
+		return;
+	}
+	char *verb = strsep(&text, " "), *name = text ? strsep(&text, " ") : NULL, *rest = text;
+	if (strcmp(verb, "facts") == 0) {
+		p->trace->facts = true;
+	} else if (strcmp(verb, "wires") == 0) {
+		p->trace->wires = true;
+	} else if (name && do_script(puppet_of(p, name), verb, rest)) {
+		return;
+	} else if (strcmp(verb, "boot") == 0) {
+		do_boot(p);
+		settle(p, n_wanted);
+	} else if (strcmp(verb, "wait") == 0) {
+		pass(p, strtoull(name, NULL, 10));
+		settle(p, n_wanted);
+	} else if (strcmp(verb, "shutdown") == 0 || strcmp(verb, "fast") == 0) {
+		NEED_MSG(!name, "a shutdown within a time: core only");
+		kill(p->pid, strcmp(verb, "fast") == 0 ? SIGQUIT : SIGTERM);
+		settle(p, n_wanted);
+	} else if (strcmp(verb, "list") == 0) {
+		do_list(p, name);
+	} else if (strcmp(verb, "add") == 0) {
+		do_add(p, name, rest);
+		settle(p, n_wanted);
+	} else {
+		NEED_MSG(do_end(puppet_of(p, name), verb) || do_orders(p, verb, name), "%s: no stimulus, or core only", verb);
+		settle(p, n_wanted);
+	}
+}
+
+const char *node_play_do(struct node_play *p, const char *stimuli, unsigned n_wanted)
+{
+	_cleanup_(freep) char *copy = strdup(stimuli);
+	trace_clear(p->trace);
+	NEED_MSG(copy && !strchr(stimuli, '&'), "several at once: core only");
+	for (char *at = copy, *one; (one = strsep(&at, ";"));) {
+		one += strspn(one, " ");
+		for (size_t n = strlen(one); n && one[n - 1] == ' ';)
+			one[--n] = 0;
+		if (*one)
+			do_one(p, one, at ? 0 : n_wanted);
+	}
+	return p->trace->text;
+}
+
+/* --- from beginning to end ------------------------------------------------------------------------------------------------------------------------ */
+
+static void *nobody(void *ctx, const char *name)
+{
+	return NULL;
+}
+
+struct node_play *node_play_new(const char *trouped, const char *stub, const char *mode, const char *tree)
+{
+	struct node_play *p = calloc(1, sizeof *p);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	NEED(p != NULL);
+	p->trace = calloc(1, sizeof *p->trace);
+	p->line = malloc(LINE_MAX_BYTES);
+	NEED(p->trace && p->line);
+	snprintf(p->dir, sizeof p->dir, "/tmp/troupe-scenario.XXXXXX");
+	NEED(mkdtemp(p->dir) != NULL);
+	snprintf(p->socket, sizeof p->socket, "%s/driver", p->dir);
+	snprintf(p->journal_path, sizeof p->journal_path, "%s/state/journal", p->dir);
+	snprintf(p->config_path, sizeof p->config_path, "%s/troupe.conf", p->dir);
+	p->trouped = trouped;
+	p->journal = -1;
+	p->control.fd = -1;
+	notation_mode(&p->notation, mode);
+	p->notation.user_of = nobody;
+	p->config = (struct stub_config){ p->dir, stub, p->socket, 60000, p->notation.otp };
+	p->tree = tree_new(&(struct tree_config){ 0 });
+	NEED(p->tree != NULL);
+	notation_tree(&p->notation, tree, p->tree, &p->templates);
+	p->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	memcpy(a.sun_path, p->socket, strlen(p->socket) + 1);
+	NEED(p->listener >= 0 && bind(p->listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(p->listener, 256) == 0);
+	return p;
+}
+
+static bool log_is_clean(const struct node_play *p)
+{
+	char path[96];
+	_cleanup_(freep) char *line = NULL;
+	size_t room = 0;
+	bool clean = true;
+	snprintf(path, sizeof path, "%s/log", p->dir);
+	FILE *f = fopen(path, "re");
+	while (f && getline(&line, &room, f) > 0)
+		if (strstr(line, "runtime error:") || strstr(line, "Sanitizer: ")) {
+			printf("# %s", line);
+			clean = false;
+		}
+	if (f)
+		fclose(f);
+	return clean;
+}
+
+bool node_play_free(struct node_play *p)
+{
+	char command[128];
+	bool good = true;
+	if (p->pid > 0 && !p->gone) {
+		kill(p->pid, SIGKILL);
+		waitpid(p->pid, NULL, 0);
+	}
+	/* The stubs see their lifelines end, or are killed with their parent. */
+	for (struct puppet *x = p->puppets, *next; x; x = next) {
+		next = x->next;
+		for (unsigned i = 0; x->fd >= 0 && i < 2000 && good; i++) {
+			struct pollfd gone = { x->fd, POLLIN, 0 };
+			char text[300];
+			poll(&gone, 1, 1);
+			if (recv(x->fd, text, sizeof text, MSG_DONTWAIT) == 0)
+				break;
+			if (i == 1999) {
+				printf("# %s is alive although trouped is not\n", x->name);
+				good = false;
+			}
+		}
+		if (x->fd >= 0)
+			close(x->fd);
+		free(x);
+	}
+	good &= log_is_clean(p);
+	if (p->control.fd >= 0)
+		lifeline_fini(&p->control);
+	if (p->journal >= 0)
+		close(p->journal);
+	close(p->listener);
+	arena_unref(p->answer_arena);
+	tree_free(p->tree);
+	snprintf(command, sizeof command, "rm -rf %s", p->dir);
+	good &= system(command) == 0;
+	free(p->line);
+	free(p->trace);
+	free(p);
+	return good;
+}
