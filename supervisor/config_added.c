@@ -102,6 +102,7 @@ int config_add_instance(struct config_node *above, const char *name, char *const
 		return -ENOMEM;
 	}
 	k->spec.added = true;
+	k->spec.fingerprint = launch_fingerprint(k);
 	node_append(above, k);
 	*ret = k;
 	return 0;
@@ -151,6 +152,7 @@ int config_add_section(struct config *c, struct config_node *above, const char *
 	if (good) {
 		*ret = above->last;
 		(*ret)->spec.added = true;
+		(*ret)->spec.fingerprint = launch_fingerprint(*ret);
 		(*ret)->section = strdup(section);
 		if (!(*ret)->section)
 			r = -ENOMEM;

@@ -19,6 +19,7 @@ void read_role(struct config *c, struct text *t, cfg_t *s);
 void roles_finish(struct config *c);                     /* the defaults where nothing was said */
 
 struct config_node *node_new(struct config_node *above, enum config_kind kind, const char *name, unsigned line); /* appended to above, the template of a dynamic one; NULL without memory */
+uint64_t launch_fingerprint(const struct config_node *n); /* of a process: what makes it stale when it changes */
 void node_append(struct config_node *above, struct config_node *n);
 void strings_free(char **list);                          /* ended by NULL; NULL accepted */
 void read_section(struct config *c, struct text *t, cfg_t *s, struct config_node *above); /* an actor or a child */

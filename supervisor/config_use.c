@@ -17,7 +17,7 @@ static uint64_t hash_string(uint64_t h, const char *s)
 	return (h ^ 0xff) * 1099511628211ull;
 }
 
-static uint64_t launch_fingerprint(const struct config_node *n)
+uint64_t launch_fingerprint(const struct config_node *n)
 {
 	uint64_t h = 14695981039346656037ull;
 	for (char **s = n->launch.argv; s && *s; s++)

@@ -97,6 +97,24 @@ static bool same_text(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+/* What was written about a wrong configuration: all of it to the log, its first line into e. */
+static void complain(const struct node *n, char *text, struct error *e)
+{
+	for (char *line = text, *end; line && *line; line = end) {
+		end = strchr(line, '\n');
+		if (end)
+			*end++ = 0;
+		log_error("configuration", LOG_S("line", line));
+		if (!e->code)
+			error_set(e, ERROR_CONFIG, "%s", line);
+		if (!end)
+			break;
+	}
+	if (!e->code)
+		error_set(e, ERROR_CONFIG, "%s cannot be read", n->config->path);
+	error_cure(e, "trouped -t -c %s shows all of it; the old configuration stays", n->config->path);
+}
+
 static int read_config(const struct node *n, struct config **ret, struct error *e)
 {
 	char *text = NULL;
@@ -108,21 +126,8 @@ static int read_config(const struct node *n, struct config **ret, struct error *
 		return error_set(e, ERROR_INTERNAL, "no memory");
 	int r = config_load(n->config->path, f, ret);
 	fclose(f);
-	if (r) {
-		for (char *line = text, *end; line && *line; line = end) {
-			end = strchr(line, '\n');
-			if (end)
-				*end++ = 0;
-			log_error("configuration", LOG_S("line", line));
-			if (!e->code)
-				error_set(e, ERROR_CONFIG, "%s", line);
-			if (!end)
-				break;
-		}
-		if (!e->code)
-			error_set(e, ERROR_CONFIG, "%s cannot be read", n->config->path);
-		error_cure(e, "trouped -t -c %s shows all of it; the old configuration stays", n->config->path);
-	}
+	if (r)
+		complain(n, text, e);
 	free(text);
 	if (r)
 		return e->code;
@@ -135,6 +140,21 @@ static int read_config(const struct node *n, struct config **ret, struct error *
 		r = refuse(e, "user");
 	if (r)
 		*ret = config_free(*ret);
+	return r;
+}
+
+static int make_tree(const struct node *n, const struct config *fresh, struct tree **ret, struct error *e)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	if (!f)
+		return error_set(e, ERROR_INTERNAL, "no memory");
+	int r = config_tree(fresh, &(struct tree_config){ 1, 1, 1 }, f, ret);
+	fclose(f);
+	if (r)
+		complain(n, text, e);
+	free(text);
 	return r;
 }
 
@@ -205,8 +225,8 @@ void reload(struct node *n, const struct reload_request *r)
 		config_carry_over(n->config, fresh, added_lost);
 		evidence_hold(n, fresh);
 	}
-	if (!e.code && config_tree(fresh, &(struct tree_config){ 1, 1, 1 }, stderr, &wanted) != 0)
-		error_set(&e, ERROR_CONFIG, "%s does not make a tree", n->config->path);
+	if (!e.code)
+		make_tree(n, fresh, &wanted, &e);
 	if (e.code) {
 		log_error("reload refused: everything stays as it is", LOG_S("why", e.text));
 		config_free(fresh);

@@ -38,12 +38,9 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	if (now_ms >= n->watchdog_at_ms)
 		watchdog_round(n, now_ms);
 	ready_look(n, now_ms);
-	uint64_t write_at_ms = evidence_tick(n, now_ms), due = tree_next_due(n->tree);
-	if (now_ms >= due) {
-		struct event e = { .kind = EVENT_TIME, .now_ms = now_ms };
-		step(n, &e);
-		due = tree_next_due(n->tree);
-	}
+	if (now_ms >= tree_next_due(n->tree))
+		step(n, &(struct event){ .kind = EVENT_TIME, .now_ms = now_ms });
+	uint64_t due = tree_next_due(n->tree), write_at_ms = evidence_tick(n, now_ms); /* last: what was decided is written before we sleep */
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
 	if (write_at_ms < at_ms)
 		at_ms = write_at_ms;

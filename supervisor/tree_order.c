@@ -301,7 +301,9 @@ static struct child *order_target(struct tree *t, const struct event *e)
 
 void tree_order_take(struct tree *t, const struct event *e)
 {
-	struct child *c = order_target(t, e);
+	struct child *c = (unsigned)e->order < ORDER_N ? order_target(t, e) : NULL;
+	if ((unsigned)e->order >= ORDER_N)
+		answer(t, e, NULL, "bad_request", "no such order");
 	if (!c)
 		return;
 	if (e->order == ORDER_SPEC) {

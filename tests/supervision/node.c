@@ -36,8 +36,9 @@ struct puppet {
 	int fd;                    /* of its present life; -1: none */
 	pid_t pid;
 	uint64_t incarnation, before; /* that said hello last, and the one before */
-	uint64_t spawned;          /* by the journal: said to start, not heard of yet */
-	bool ending, stop_coming;  /* told to end, or killed; a STOP is on its way to it */
+	/* Incarnations, because the journal and the stub may each be ahead of the other: the latest that was said to start, that is settled (READY, or its start has failed),
+	 * that was told to end or killed, that was said to be asked to stop, that has heard so, that has ended. */
+	uint64_t spawned, settled, told_end, stop_said, stop_heard, ended;
 	uint64_t order_at_ms;      /* 0: none to come */
 	char order[80];
 	struct puppet *next;
@@ -64,7 +65,7 @@ struct node_play {
 	uint64_t n_sent, n_taken;  /* requests: sent; seen in the journal, or refused */
 	struct arena *answer_arena;
 	const Troupe__Envelope *answer;
-	uint64_t answer_ref;
+	uint64_t answer_ref, reload_ref;
 };
 
 static struct puppet *puppet_of(struct node_play *p, const char *name)
@@ -86,7 +87,7 @@ static struct puppet *puppet_of(struct node_play *p, const char *name)
 static void puppet_tell(struct puppet *x, const char *order)
 {
 	if (strncmp(order, "ready", 5) != 0)
-		x->ending = true;
+		x->told_end = x->incarnation;
 	if (x->fd >= 0)
 		(void)!send(x->fd, order, strlen(order), MSG_NOSIGNAL);
 }
@@ -117,7 +118,6 @@ static void on_hello(struct node_play *p, int fd, const char *text)
 	x->pid = pid;
 	x->before = x->incarnation;
 	x->incarnation = incarnation;
-	x->ending = x->stop_coming = false;
 	x->order_at_ms = 0;
 	if (x->fails > 0) {
 		snprintf(order, sizeof order, "exit %d", x->early >= 0 ? x->early : 1);
@@ -137,7 +137,7 @@ static void on_stub(struct puppet *x, const char *text)
 	char order[32];
 	snprintf(order, sizeof order, "exit %d", x->exits);
 	if (strcmp(text, "stop") == 0) {
-		x->stop_coming = false;
+		x->stop_heard = x->incarnation;
 		if (!x->deaf && !x->stubborn)
 			puppet_later(x, order, x->lazy_ms);
 	} else if (strcmp(text, "term") == 0 && x->stubborn) {
@@ -198,10 +198,9 @@ static void on_event_line(struct node_play *p, const char *text)
 			continue;
 		snprintf(name, sizeof name, "%.*s", (int)strcspn(child + 7, " "), child + 7);
 		struct puppet *x = puppet_of(p, name);
-		if (strtoull(number + 13, NULL, 10) == x->spawned)
-			x->spawned = 0;
-		if (i > 0)
-			x->ending = x->stop_coming = false;
+		x->settled = strtoull(number + 13, NULL, 10);
+		if (i == 1 || i == 2)
+			x->ended = x->settled;
 	}
 }
 
@@ -214,8 +213,10 @@ static void on_action_line(struct node_play *p, const char *text)
 		struct puppet *x = puppet_of(p, a.name);
 		if (a.action.kind == ACTION_SPAWN)
 			x->spawned = a.action.incarnation;
-		x->ending |= a.action.kind == ACTION_KILL;
-		x->stop_coming |= a.action.kind == ACTION_STOP;
+		if (a.action.kind == ACTION_KILL)
+			x->told_end = a.action.incarnation;
+		if (a.action.kind == ACTION_STOP)
+			x->stop_said = a.action.incarnation;
 	}
 	p->exit_said |= a.action.kind == ACTION_EXIT;
 	trace_action(p->trace, &a.action, &(struct of){ a.name, a.above, a.is_sup });
@@ -265,7 +266,10 @@ static void read_control(struct node_play *p)
 			return;
 		NEED(c->body_case == TROUPE__CONTROL__BODY_ANSWER);
 		if (c->answer->body_case == TROUPE__ENVELOPE__BODY_ERROR) {
-			trace_say(p->trace, "=error(%s)", c->answer->error->text);
+			if (c->ref == p->reload_ref)
+				trace_say(p->trace, "=refused");
+			else
+				trace_say(p->trace, "=error(%s)", c->answer->error->text);
 			p->n_taken++;
 			p->news_at_ms = clock_mono_ms();
 		}
@@ -310,8 +314,8 @@ static bool under_way(const struct node_play *p)
 	if (!p->booted || p->n_taken < p->n_sent || p->exit_said)
 		return true;
 	for (const struct puppet *x = p->puppets; x; x = x->next) {
-		bool sleeps = x->slow_ms == ALWAYS || x->order_at_ms;
-		if ((x->spawned && !(sleeps && x->incarnation == x->spawned)) || x->ending || x->stop_coming)
+		bool sleeps = (x->slow_ms == ALWAYS || x->order_at_ms) && x->incarnation == x->spawned;
+		if ((x->spawned > x->settled && !sleeps) || x->told_end > x->ended || (x->stop_said > x->stop_heard && x->stop_said > x->ended))
 			return true;
 	}
 	return false;
@@ -455,9 +459,20 @@ static void do_reload(struct node_play *p, char *text)
 			break;
 	}
 	struct tree *t = tree_new(&(struct tree_config){ 0 });
-	notation_tree(&p->notation, text, t, &p->templates);
+	struct templates before = p->templates;
+	bool refused = notation_tree(&p->notation, text, t, &p->templates) != NULL;
+	if (refused) { /* by trouped, too */
+		tree_free(t);
+		t = tree_new(&(struct tree_config){ 0 });
+		p->notation.unchecked = true;
+		notation_tree(&p->notation, text, t, &p->templates);
+		p->notation.unchecked = false;
+	}
 	write_config(p, t);
+	if (refused)
+		p->templates = before;
 	tree_free(t);
+	p->reload_ref = p->ref + 1;
 	env.body_case = TROUPE__ENVELOPE__BODY_RELOAD;
 	env.reload = &r;
 	p->n_sent++;
@@ -477,6 +492,19 @@ static enum child_state state_of(const Troupe__TreeRow *r)
 	}
 }
 
+#define ROWS_MAX 4096u
+struct row { char name[CHILD_NAME_MAX + 1]; enum child_state state; bool due_later; };
+
+static const Troupe__Tree *ask_tree(struct node_play *p, Troupe__Envelope *env)
+{
+	request(p, env);
+	uint64_t end_ms = clock_mono_ms() + PATIENCE_MS;
+	while (p->answer_ref != p->ref && clock_mono_ms() < end_ms)
+		turn(p);
+	NEED_MSG(p->answer_ref == p->ref && p->answer->body_case == TROUPE__ENVELOPE__BODY_TREE && p->answer->tree->n_rows, "no list of %s", env->tree_ask->under);
+	return p->answer->tree;
+}
+
 static void do_list(struct node_play *p, const char *name)
 {
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
@@ -484,15 +512,66 @@ static void do_list(struct node_play *p, const char *name)
 	ask.under = (char *)(uintptr_t)name;
 	env.body_case = TROUPE__ENVELOPE__BODY_TREE_ASK;
 	env.tree_ask = &ask;
-	request(p, &env);
-	uint64_t end_ms = clock_mono_ms() + PATIENCE_MS;
-	while (p->answer_ref != p->ref && clock_mono_ms() < end_ms)
-		turn(p);
-	NEED_MSG(p->answer_ref == p->ref && p->answer->body_case == TROUPE__ENVELOPE__BODY_TREE, "no list of %s", name);
-	const Troupe__Tree *t = p->answer->tree;
-	for (size_t i = t->n_rows; i-- > 1;)
-		if (t->rows[i]->depth == t->rows[0]->depth + 1)
-			trace_listed(p->trace, t->rows[i]->address, state_of(t->rows[i]), t->rows[i]->due_in_ms > 0);
+	struct row *rows = calloc(ROWS_MAX, sizeof *rows);
+	uint32_t n = 0, total = 1, top = 0;
+	NEED(rows != NULL);
+	while (ask.skip < total) {
+		const Troupe__Tree *t = ask_tree(p, &env);
+		total = t->total;
+		top = ask.skip ? top : t->rows[0]->depth;
+		for (size_t i = 0; i < t->n_rows && n < ROWS_MAX; i++)
+			if (t->rows[i]->depth == top + 1) {
+				rows[n] = (struct row){ .state = state_of(t->rows[i]), .due_later = t->rows[i]->due_in_ms > 0 };
+				snprintf(rows[n++].name, sizeof rows->name, "%s", t->rows[i]->address);
+			}
+		ask.skip += (uint32_t)t->n_rows;
+	}
+	while (n-- > 0)
+		trace_listed(p->trace, rows[n].name, rows[n].state, rows[n].due_later);
+	free(rows);
+}
+
+/* Many at once, told by their number alone. */
+static uint64_t length_of(struct node_play *p, const char *name)
+{
+	uint64_t n = 0;
+	size_t len = p->trace->len;
+	do_list(p, name);
+	for (const char *s = p->trace->text + len; *s; s++)
+		n += *s == ':';
+	p->trace->len = len;
+	p->trace->text[len] = 0;
+	return n;
+}
+
+static void do_many(struct node_play *p, const char *above, char *text)
+{
+	char *prefix = strsep(&text, " "), name[64];
+	uint64_t n = strtoull(text, NULL, 10), before = length_of(p, above);
+	size_t len = p->trace->len;
+	for (uint64_t i = 1; i <= n; i++) {
+		snprintf(name, sizeof name, "%s%" PRIu64, prefix, i);
+		do_add(p, above, name);
+	}
+	settle(p, 0);
+	p->trace->len = len;
+	p->trace->text[len] = 0;
+	trace_say(p->trace, "%" PRIu64, length_of(p, above) - before);
+}
+
+static void do_all(struct node_play *p, const char *above)
+{
+	size_t len = p->trace->len;
+	uint64_t before = length_of(p, above);
+	for (struct puppet *x = p->puppets; x; x = x->next)
+		if (x->fd >= 0 && x->incarnation > x->ended) {
+			x->told_end = x->incarnation;
+			kill(x->pid, SIGKILL);
+		}
+	settle(p, 0);
+	p->trace->len = len;
+	p->trace->text[len] = 0;
+	trace_say(p->trace, "%" PRIu64, before - length_of(p, above));
 }
 
 static bool do_end(struct puppet *x, const char *verb)
@@ -507,7 +586,7 @@ static bool do_end(struct puppet *x, const char *verb)
 	if (strcmp(verb, "die") != 0)
 		return false;
 	NEED_MSG(x->fd >= 0, "%s is not alive", x->name);
-	x->ending = true;
+	x->told_end = x->incarnation;
 	return kill(x->pid, SIGKILL) == 0;
 }
 
@@ -565,6 +644,12 @@ static void do_one(struct node_play *p, char *text, unsigned n_wanted)
 		settle(p, n_wanted);
 	} else if (strcmp(verb, "list") == 0) {
 		do_list(p, name);
+	} else if (strcmp(verb, "length") == 0) {
+		trace_say(p->trace, "%" PRIu64, length_of(p, name));
+	} else if (strcmp(verb, "many") == 0) {
+		do_many(p, name, rest);
+	} else if (strcmp(verb, "all") == 0) {
+		do_all(p, name);
 	} else if (strcmp(verb, "add") == 0) {
 		do_add(p, name, rest);
 		settle(p, n_wanted);
@@ -617,7 +702,8 @@ struct node_play *node_play_new(const char *trouped, const char *stub, const cha
 	p->config = (struct stub_config){ p->dir, stub, p->socket, 60000, p->notation.otp };
 	p->tree = tree_new(&(struct tree_config){ 0 });
 	NEED(p->tree != NULL);
-	notation_tree(&p->notation, tree, p->tree, &p->templates);
+	const char *refused = notation_tree(&p->notation, tree, p->tree, &p->templates);
+	NEED_MSG(!refused, "%s", refused);
 	p->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	memcpy(a.sun_path, p->socket, strlen(p->socket) + 1);
 	NEED(p->listener >= 0 && bind(p->listener, (struct sockaddr *)&a, sizeof a) == 0 && listen(p->listener, 256) == 0);

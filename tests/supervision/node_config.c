@@ -59,11 +59,9 @@ static void put_supervisor(FILE *out, const struct stub_config *s, const struct 
 		fprintf(out, " max_children = %u\n", sup->children_max);
 	put_limit(out, &sup->give_up);
 	put_spec(out, &c->spec);
-	if (sup->dynamic) {
-		const struct parsed *t = template_of(templates, c->name);
-		NEED_MSG(t && !t->is_sup, "%s needs a template", c->name);
-		config_of_child(out, s, t->name, &t->spec);
-	}
+	for (size_t i = 0; sup->dynamic && i < templates->n; i++)
+		if (strcmp(templates->all[i].above, c->name) == 0)
+			config_of_child(out, s, templates->all[i].child.name, &templates->all[i].child.spec);
 	for (const struct child *k = c->sup->first; k; k = k->next)
 		if (k->sup)
 			put_supervisor(out, s, k, templates);

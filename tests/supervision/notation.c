@@ -3,6 +3,8 @@
 
 #include <string.h>
 #include "common/base/cleanup.h"
+#include "common/base/error.h"
+#include "supervisor/tree_state.h"
 #include "tests/supervision/need.h"
 
 struct parser {
@@ -143,6 +145,10 @@ static void parse_record(struct parser *p, struct parsed *r, bool is_root)
 			r->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
 		else if (strcmp(w, "end") == 0)
 			r->sup.give_up.on_give_up = ON_GIVE_UP_ESCALATE;
+		else if (strncmp(w, "strategy=", 9) == 0)
+			r->sup.strategy = (enum strategy)strtoul(w + 9, NULL, 10);
+		else if (strncmp(w, "auto=", 5) == 0)
+			r->sup.auto_shutdown = (enum auto_shutdown)strtoul(w + 5, NULL, 10);
 		else if (strncmp(w, "max=", 4) == 0)
 			r->sup.children_max = (uint32_t)strtoul(w + 4, NULL, 10);
 		else
@@ -150,8 +156,30 @@ static void parse_record(struct parser *p, struct parsed *r, bool is_root)
 	}
 }
 
-static void parse_all(struct parser *p, struct tree *tree, struct templates *templates)
+/* As the configuration has it: one template a dynamic supervisor, and one that it may have. */
+static const char *refused_template(const struct tree *tree, const struct templates *templates)
 {
+	static char refused[CHILD_NAME_MAX + 64];
+	for (const struct child *c = tree_root(tree); c; c = tree_next(tree, c)) {
+		unsigned n = 0;
+		const char *word = NULL;
+		for (size_t i = 0; c->sup && c->sup->spec.dynamic && i < templates->n; i++)
+			if (strcmp(templates->all[i].above, c->name) == 0) {
+				const struct parsed *t = &templates->all[i].child;
+				n++;
+				word = child_spec_check(&t->spec, t->is_sup ? &t->sup : NULL, &c->sup->spec);
+			}
+		if (c->sup && c->sup->spec.dynamic && (n != 1 || word)) {
+			snprintf(refused, sizeof(refused), "%s:%s", c->name, word ? word : "bad_start_spec");
+			return refused;
+		}
+	}
+	return NULL;
+}
+
+static const char *parse_all(struct parser *p, struct tree *tree, struct templates *templates)
+{
+	static char refused[CHILD_NAME_MAX + 64];
 	struct child *above = NULL;
 	templates->n = 0;
 	do {
@@ -168,23 +196,35 @@ static void parse_all(struct parser *p, struct tree *tree, struct templates *tem
 			struct template *t = &templates->all[templates->n++];
 			snprintf(t->above, sizeof(t->above), "%s", above->name);
 			t->child = r;
+			if (r.is_sup) {
+				next(p); /* "[": a template has no children of its own */
+				NEED(strcmp(peek(p), "]") == 0);
+				next(p);
+			}
 			continue;
 		}
 		int x = tree_add(tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, p->n->user_of(p->n->ctx, r.name), &c);
-		NEED_MSG(x == 0, "%s: %d %s", r.name, x, child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL));
+		if (x != 0 && p->n->unchecked)
+			x = tree_record_add(tree, above, r.name, &r.spec, r.is_sup ? &r.sup : NULL, NULL, &c);
+		if (x != 0) {
+			const char *word = child_spec_check(&r.spec, r.is_sup ? &r.sup : NULL, above ? &above->sup->spec : NULL);
+			snprintf(refused, sizeof(refused), "%s:%s", r.name, word ? word : error_name(x));
+			return refused;
+		}
 		if (r.is_sup) {
 			NEED(strcmp(peek(p), "[") == 0);
 			next(p);
 			above = c;
 		}
 	} while (above);
+	return refused_template(tree, templates);
 }
 
-void notation_tree(const struct notation *n, const char *text, struct tree *tree, struct templates *ret)
+const char *notation_tree(const struct notation *n, const char *text, struct tree *tree, struct templates *ret)
 {
 	_cleanup_(freep) char *copy = strdup(text);
 	NEED(copy != NULL);
-	parse_all(&(struct parser){ .n = n, .at = copy }, tree, ret);
+	return parse_all(&(struct parser){ .n = n, .at = copy }, tree, ret);
 }
 
 void notation_record(const struct notation *n, const char *text, struct parsed *ret)

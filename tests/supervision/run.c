@@ -8,6 +8,7 @@
  *   levels core node                where it can be played; core alone, where nothing is said. Once, before the first tree
  *   mode otp                        otp | ours, then perhaps backoff
  *   unordered                       from here on the order of a step's words does not matter
+ *   refused S ofo [a a] => a:EXISTS a tree that cannot be, and why: the supervisor's or child's name, and the word
  *   tree S ofa 2/3600 [a tr:T]      begins anew with this tree; scenario.h says how trees, stimuli and traces are written
  *   normal tr => -tr(normal)        stimuli => the trace that they must leave, perhaps none */
 #include <dirent.h>
@@ -124,6 +125,20 @@ static void play_step(struct play *p, char *stimuli, const char *want)
 	printf("# %s:%u: %s\n#   expected: %s\n#   observed: %s\n", p->path, p->line, stimuli, want, got);
 }
 
+static void play_refused(struct play *p, char *text)
+{
+	char *arrow = strstr(text, "=>");
+	if (!arrow || !p->mode[0])
+		nonsense(p, "not: refused TREE => NAME:WORD, behind a mode");
+	*arrow = 0;
+	const char *got = scenario_refused(p->mode, trimmed(text)), *want = trimmed(arrow + 2);
+	p->n_steps++;
+	if (got && strcmp(got, want) == 0)
+		return;
+	p->n_different++;
+	printf("# %s:%u: %s\n#   expected: %s\n#   observed: %s\n", p->path, p->line, text, want, got ? got : "it is right");
+}
+
 static void play_line(struct play *p, char *line)
 {
 	if (*line == '#') {
@@ -147,6 +162,10 @@ static void play_line(struct play *p, char *line)
 	}
 	if (strncmp(line, "levels ", 7) == 0)
 		return;
+	if (strncmp(line, "refused ", 8) == 0) {
+		play_refused(p, line + 8);
+		return;
+	}
 	char *arrow = strstr(line, "=>");
 	if (!arrow)
 		nonsense(p, "neither levels, mode, unordered, tree, # nor STIMULI => TRACE");

@@ -209,7 +209,7 @@ static void step(struct scenario *s, struct event e)
 {
 	struct actions actions;
 	e.now_ms = s->now_ms;
-	if (s->seq % 7 == 0) /* a snapshot of any moment is as good as another */
+	if (s->seq % (tree_size(s->tree) < 100 ? 7 : 1999) == 0) /* a snapshot of any moment is as good as another */
 		replay_from_here(s);
 	replay_event(s, &e);
 	tree_step(s->tree, &e, &actions);
@@ -439,13 +439,29 @@ static void do_due(struct scenario *s, const char *name)
 	trace_say(&s->trace, "%s:%" PRIu64, c->name, c->due_at_ms > s->now_ms ? c->due_at_ms - s->now_ms : 0);
 }
 
+/* What was added stays part of the definition, as the shell has it: dynamic children by the new template, others as they are. true: one of them may not be. */
+static bool carry_over(struct scenario *s, struct tree *wanted)
+{
+	for (const struct child *c = tree_root(s->tree); c; c = tree_next(s->tree, c)) {
+		struct child *above = c->spec.added ? tree_find(wanted, c->above->name) : NULL, *made;
+		if (!above || !above->sup || c->sup || tree_find(wanted, c->name))
+			continue;
+		const struct parsed *template = template_of(&s->templates, above->name);
+		struct child_spec spec = template ? template->spec : c->spec;
+		spec.added = true;
+		if (tree_add(wanted, above, c->name, &spec, NULL, c->user, &made) != 0)
+			return true;
+	}
+	return false;
+}
+
 /* [otp|dry|restart ...] TREE */
 static void do_reload(struct scenario *s, char *text)
 {
-	struct event e = { .kind = EVENT_RELOAD, .ref = ++s->ref };
+	struct event e = { .kind = EVENT_RELOAD, .ref = ++s->ref, .as_otp = s->notation.otp };
 	for (;;) {
 		if (strncmp(text, "otp ", 4) == 0)
-			e.as_otp = true;
+			NEED_MSG(e.as_otp, "a reload as OTP's needs mode otp");
 		else if (strncmp(text, "dry ", 4) == 0)
 			e.dry = true;
 		else if (strncmp(text, "restart ", 8) == 0)
@@ -455,10 +471,80 @@ static void do_reload(struct scenario *s, char *text)
 		text = strchr(text, ' ') + 1;
 	}
 	e.wanted = tree_new(&(struct tree_config){ 0 });
-	notation_tree(&s->notation, text, e.wanted, &s->templates);
-	s->refs_open++;
-	step(s, e);
+	struct templates before = s->templates;
+	if (notation_tree(&s->notation, text, e.wanted, &s->templates) || carry_over(s, e.wanted)) {
+		trace_say(&s->trace, "=refused");
+		s->templates = before;
+	} else {
+		s->refs_open++;
+		step(s, e);
+	}
 	tree_free(e.wanted);
+}
+
+static uint64_t length_of(struct scenario *s, const char *name)
+{
+	const struct child *sup = tree_find(s->tree, name);
+	uint64_t n = 0;
+	NEED(sup && sup->sup);
+	for (const struct child *c = sup->sup->first; c; c = c->next)
+		n += !c->core.dormant;
+	return n;
+}
+
+/* Many at once, told by their number alone. */
+static void do_many(struct scenario *s, const char *above, char *text)
+{
+	char *prefix = strsep(&text, " ");
+	uint64_t n = strtoull(text, NULL, 10), before = length_of(s, above);
+	size_t len = s->trace.len;
+	for (uint64_t i = 1; i <= n; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "%s%" PRIu64, prefix, i);
+		do_add(s, above, name);
+		run_until(s, s->now_ms);
+	}
+	s->trace.len = len;
+	s->trace.text[len] = 0;
+	trace_say(&s->trace, "%" PRIu64, length_of(s, above) - before);
+}
+
+static void do_all(struct scenario *s, const char *above, const char *verb)
+{
+	size_t len = s->trace.len;
+	uint64_t before = length_of(s, above);
+	const struct child *sup = tree_find(s->tree, above);
+	for (const struct child *c; (c = sup->sup->first);) {
+		char name[CHILD_NAME_MAX + 1];
+		snprintf(name, sizeof(name), "%s", c->name);
+		NEED(do_end(s, verb, name) || do_order(s, verb, name));
+		run_until(s, s->now_ms);
+		NEED(sup->sup->first != c);
+	}
+	s->trace.len = len;
+	s->trace.text[len] = 0;
+	trace_say(&s->trace, "%" PRIu64, before);
+}
+
+/* What nobody understands. */
+static bool do_nonsense(struct scenario *s, const char *verb, const char *name)
+{
+	if (strcmp(verb, "stale") == 0) {
+		struct child *c = tree_find(s->tree, name);
+		static const enum event_kind kinds[] = { EVENT_READY, EVENT_IGNORED, EVENT_START_FAILED, EVENT_ENDED, EVENT_PROVEN, EVENT_HUNG, EVENT_EXTEND };
+		for (size_t i = 0; i < ELEMENTS(kinds); i++)
+			for (int other = -1; other <= 1; other += 2)
+				step(s, (struct event){ .kind = kinds[i], .child = c, .incarnation = c->incarnation + (uint64_t)other, .reason = REASON_EXIT });
+	} else if (strcmp(verb, "stranger") == 0) {
+		step(s, (struct event){ .kind = EVENT_ENDED, .incarnation = 1, .reason = REASON_SIGNAL });
+		step(s, (struct event){ .kind = EVENT_READY, .incarnation = 1 });
+	} else if (strcmp(verb, "unknown") == 0) {
+		s->refs_open++;
+		step(s, (struct event){ .kind = EVENT_ORDER, .ref = ++s->ref, .order = (enum order)99, .name = "a" });
+	} else {
+		return false;
+	}
+	return true;
 }
 
 static void do_one(struct scenario *s, char *text)
@@ -488,6 +574,14 @@ static void do_one(struct scenario *s, char *text)
 		do_list(s, name);
 	else if (strcmp(verb, "due") == 0)
 		do_due(s, name);
+	else if (strcmp(verb, "length") == 0)
+		trace_say(&s->trace, "%" PRIu64, length_of(s, name));
+	else if (strcmp(verb, "many") == 0)
+		do_many(s, name, rest);
+	else if (strcmp(verb, "all") == 0)
+		do_all(s, name, rest);
+	else if (do_nonsense(s, verb, name))
+		return;
 	else if (!do_end(s, verb, name) && !do_event(s, verb, name) && !do_order(s, verb, name) && !do_script(s, verb, script_of(s, name), rest))
 		broken("no such stimulus: %s", verb);
 }
@@ -527,7 +621,8 @@ struct scenario *scenario_new(const char *mode, const char *tree, uint64_t seed)
 	s->hash = 14695981039346656037ULL;
 	s->tree = tree_new(&(struct tree_config){ .seed = seed });
 	NEED(s->tree != NULL);
-	notation_tree(&s->notation, tree, s->tree, &s->templates);
+	const char *refused = notation_tree(&s->notation, tree, s->tree, &s->templates);
+	NEED_MSG(!refused, "%s", refused);
 	replay_from_here(s);
 	return s;
 }
@@ -539,6 +634,19 @@ void scenario_free(struct scenario *s)
 	for (size_t i = 0; i < s->n_scripts; i++)
 		free(s->scripts[i]);
 	free(s);
+}
+
+const char *scenario_refused(const char *mode, const char *tree)
+{
+	struct scenario *s = calloc(1, sizeof(*s)); /* for its scripts */
+	NEED(s != NULL);
+	notation_mode(&s->notation, mode);
+	s->notation.user_of = user_of;
+	s->notation.ctx = s;
+	s->tree = tree_new(&(struct tree_config){ 0 });
+	const char *refused = notation_tree(&s->notation, tree, s->tree, &s->templates);
+	scenario_free(s);
+	return refused;
 }
 
 struct tree *scenario_tree(struct scenario *s) { return s->tree; }

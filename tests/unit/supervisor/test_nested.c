@@ -6,7 +6,7 @@
 /* E10 */
 START_TEST(two_thousand_temporary_children_leave_nothing_behind)
 {
-	struct scenario *s = scenario_new("otp", "S dyn []", 1);
+	struct scenario *s = scenario_new("otp", "S dyn [d]", 1);
 	char line[64];
 	scenario_do(s, "boot");
 	for (int i = 0; i < 2000; i++) {

@@ -65,7 +65,7 @@ static void simplify(const char *trace, char *out)
 START_TEST(for_every_child_the_imagined_trace_is_the_real_one)
 {
 	static const char *const trees[] = {
-		"top ofo 1/5 [a b:T s1 ofa 0/10 [c d:X e] s2 rfo [f g h s3 ofo 0/10 [i j]] p pool [k l] dn dyn []]",
+		"top ofo 1/5 [a b:T s1 ofa 0/10 [c d:X e] s2 rfo [f g h s3 ofo 0/10 [i j]] p pool [k l] dn dyn [d]]",
 		"top ofa end 1/5 [a(limit=0/5) b s1 rfo any [c:T! d:X! e]]",
 	};
 	for (size_t i = 0; i < 2; i++)
