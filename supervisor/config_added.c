@@ -26,15 +26,18 @@ struct config_node *config_find(const struct config *c, const char *name)
 
 static char **strings_join(char *const *a, char *const *b, size_t n_b)
 {
-	size_t n_a = 0;
+	size_t n_a = 0, n = 0;
 	while (a && a[n_a])
 		n_a++;
 	char **all = calloc(n_a + n_b + 1, sizeof *all);
-	for (size_t i = 0; all && i < n_a + n_b; i++)
-		if (!(all[i] = strdup(i < n_a ? a[i] : b[i - n_a]))) {
-			strings_free(all);
-			return NULL;
-		}
+	for (; all && a && n < n_a && (all[n] = strdup(a[n])); n++) {
+	}
+	for (size_t i = 0; all && b && n == n_a + i && i < n_b && (all[n] = strdup(b[i])); n++, i++) {
+	}
+	if (all && n < n_a + n_b) {
+		strings_free(all);
+		return NULL;
+	}
 	return all;
 }
 

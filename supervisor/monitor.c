@@ -88,7 +88,7 @@ void monitor_add(struct process *watcher, const Troupe__Monitor *want)
 {
 	struct node *n = watcher->node;
 	struct process *p = process_numbered(n, want->incarnation);
-	bool alive = p && p->pid > 0 && strcmp(p->child->name, want->address) == 0;
+	bool alive = p && !p->ended && strcmp(p->child->name, want->address) == 0;
 	if (!alive) {
 		struct obituary unknown = { .incarnation = want->incarnation, .reason = TROUPE__REASON__REASON_LOST, .ordered = true };
 		const struct obituary *o = obituary_find(n, want->incarnation);

@@ -1,8 +1,9 @@
 #pragma once
-/* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; process.c is the life and
- * death of a child's process; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; starter.c hears who started
+/* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; birth.c forks a child's process, process.c is its
+ * life and death; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; starter.c hears who started
  * us; outbox.c brings the node's own events to topic:events; added.c keeps children that are added while the node runs; reload.c applies a changed configuration. */
 #include <stdbool.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -23,15 +24,17 @@ struct process {
 	struct child *child;        /* NULL: its record is gone (only of a dead one) */
 	uint64_t incarnation;
 	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
-	struct loop_source pidfd, life_source, output;
+	struct loop_source pidfd, life_source, output, report;
 	struct lifeline life;
 	const struct status_cell *cell;
 	char note[120];
-	char start_failed[256];     /* text of a START_FAILED frame */
+	char start_failed[256];     /* text of a START_FAILED frame, or of an exec that failed */
+	uint8_t exec_tries;         /* the exec failed: worth so many tries; 0: it did not */
 	bool start_fatal, said_bye;
 	Troupe__Reason bye;
 	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
 	uint64_t deep_nonce;        /* of the watchdog's question; 0: answered */
+	bool ended;                 /* reaped, and everybody who waits for it told */
 	bool pending;               /* dead, its family not proven empty */
 	pid_t pending_pid;
 	bool ordered;               /* asked to stop, or killed by us without a fault of its own */
@@ -45,8 +48,10 @@ struct process {
 	/* of its end */
 	struct rusage usage;
 	uint64_t started_wall_ms;
-	struct process *next;
+	siginfo_t end;              /* of the dead whose families are not looked at yet */
+	struct process *next, *previous, *next_by_incarnation, *next_by_pid, *next_dead;
 };
+#define PROCESS_BUCKETS 4096u
 
 /* How an incarnation ended, for whoever asks afterwards. */
 struct obituary {
@@ -84,6 +89,12 @@ struct node {
 	struct loop *loop;
 	struct tree *tree;
 	struct process *processes;
+	struct process *by_incarnation[PROCESS_BUCKETS], *by_pid[PROCESS_BUCKETS]; /* by_pid: the living */
+	struct process *dead, **dead_tail;      /* reaped in this turn of the loop: deaths_conclude */
+	struct { struct child *child; uint64_t incarnation; } *births; /* decided, not forked yet: births_go_on */
+	size_t births_first, n_births, births_room;
+	bool in_births;
+	uint64_t turn_began_us;
 	struct process *starter;      /* the control socket of who started us; NULL: none */
 	struct monitor *monitors;
 	struct obituary obituaries[OBITUARIES];
@@ -118,11 +129,14 @@ void step(struct node *n, const struct event *e); /* detail and name are copied 
 /* process.c */
 struct process *process_of(struct node *n, const struct child *c);            /* the living one, or NULL */
 struct process *process_numbered(struct node *n, uint64_t incarnation);       /* dead ones too */
-bool process_spawn(struct node *n, struct child *c);                          /* false: an event with the failure is queued */
 void process_send(struct process *p, const Troupe__Control *c);
 void process_setup(const struct node *n, const struct process *p, struct arena *a, Troupe__Setup *ret); /* what it is told of itself */
 void process_signal(struct process *p, int signal);
+void process_add(struct process *p);
 void process_free(struct process *p);
+void process_died(struct loop_source *pidfd, uint32_t events);
+void deaths_conclude(struct node *n);                                         /* of this turn: families, then the tree */
+char *process_state_dir(const struct node *n, const char *name, struct arena *a);
 void process_socket(const struct node *n, const struct child *c, char *out, size_t size);
 void family_look(struct node *n, uint64_t now_ms);                            /* leftovers of the dead whose families are not empty */
 void family_hint(struct node *n);                                             /* somebody became ours, or ended */
@@ -132,6 +146,13 @@ Troupe__ActorState process_state(const struct child *c);
 #define STARTER_INCARNATION UINT64_MAX
 int starter_open(struct node *n, int fd);                                     /* takes fd; 0 or -errno */
 void starter_close(struct node *n);
+
+/* birth.c */
+void birth_order(struct node *n, struct child *c);                            /* to be forked in this turn of the loop or a later one; events follow */
+bool birth_cancel(struct node *n, const struct child *c);                     /* true: it was not forked yet, and never will be */
+void birth_report(struct loop_source *s, uint32_t events);                    /* what became of an exec */
+void births_go_on(struct node *n);                                            /* at most for some milliseconds a turn */
+bool births_wait(const struct node *n);
 
 /* output.c */
 void output_read(struct process *p);

@@ -9,13 +9,24 @@
 #include "common/base/log.h"
 #include "supervisor/node.h"
 
+/* It is to end before it was forked: then it has. */
+static void never_born(struct node *n, const struct child *c, enum reason reason, int number)
+{
+	struct event e = { .kind = EVENT_ENDED, .now_ms = loop_now_ms(n->loop), .child = (struct child *)c, .incarnation = c->incarnation, .reason = reason, .number = number,
+		           .detail = "was not forked yet" };
+	if (birth_cancel(n, c))
+		step(n, &e);
+}
+
 static void act_stop(struct node *n, const struct action *a)
 {
 	struct process *p = process_of(n, a->child);
 	Troupe__Control out = TROUPE__CONTROL__INIT;
 	Troupe__Stop s = TROUPE__STOP__INIT;
-	if (!p)
+	if (!p) {
+		never_born(n, a->child, REASON_NORMAL, 0);
 		return;
+	}
 	p->ordered = true;
 	s.within_ms = a->within_ms;
 	s.drain = true;
@@ -27,8 +38,11 @@ static void act_stop(struct node *n, const struct action *a)
 static void act_signal(struct node *n, const struct child *c, int signal, bool then_continue)
 {
 	struct process *p = process_of(n, c);
-	if (!p)
+	if (!p) {
+		if (signal == SIGKILL)
+			never_born(n, c, REASON_SIGNAL, SIGKILL);
 		return;
+	}
 	process_signal(p, signal);
 	if (then_continue)
 		process_signal(p, SIGCONT);
@@ -89,7 +103,7 @@ static void act(struct node *n, const struct action *a)
 {
 	switch (a->kind) {
 	case ACTION_SPAWN:
-		process_spawn(n, a->child);
+		birth_order(n, a->child);
 		return;
 	case ACTION_STOP:
 		act_stop(n, a);
@@ -175,5 +189,6 @@ void step(struct node *n, const struct event *e)
 		free(q);
 	}
 	n->stepping = false;
+	births_go_on(n);
 	ready_look(n, e->now_ms);
 }

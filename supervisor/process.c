@@ -17,28 +17,23 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "supervisor/family.h"
-#include "supervisor/privilege.h"
-#include "supervisor/spawn.h"
 
 #define SWEEP_AGAIN_MS 20
-#define EXEC_TRIES 3        /* of a program that is not there */
 
 struct process *process_of(struct node *n, const struct child *c)
 {
-	for (struct process *p = n->processes; p; p = p->next)
-		if (p->child == c && p->incarnation == c->incarnation && p->pid > 0)
-			return p;
-	return NULL;
+	struct process *p = process_numbered(n, c->incarnation);
+	return p && p->child == c && p->pid > 0 ? p : NULL;
 }
 
 struct process *process_numbered(struct node *n, uint64_t incarnation)
 {
 	if (incarnation == STARTER_INCARNATION)
 		return n->starter;
-	for (struct process *p = n->processes; p; p = p->next)
-		if (p->incarnation == incarnation)
-			return p;
-	return NULL;
+	struct process *p = n->by_incarnation[incarnation % PROCESS_BUCKETS];
+	while (p && p->incarnation != incarnation)
+		p = p->next_by_incarnation;
+	return p;
 }
 
 void process_send(struct process *p, const Troupe__Control *c)
@@ -79,30 +74,69 @@ Troupe__ActorState process_state(const struct child *c)
 	return TROUPE__ACTOR_STATE__ACTOR_UNKNOWN;
 }
 
+static void source_close(struct loop_source *s)
+{
+	loop_remove(s);
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+}
+
 static void process_close(struct process *p)
 {
 	output_read(p);
 	output_flush(p);
-	loop_remove(&p->output);
-	if (p->output.fd >= 0)
-		close(p->output.fd);
-	p->output.fd = -1;
+	source_close(&p->output);
+	source_close(&p->report);
 	loop_remove(&p->life_source);
 	lifeline_fini(&p->life);
 	p->life.fd = -1;
-	loop_remove(&p->pidfd);
-	if (p->pidfd.fd >= 0)
-		close(p->pidfd.fd);
-	p->pidfd.fd = -1;
+	source_close(&p->pidfd);
+}
+
+/* --- the tables --- */
+
+void process_add(struct process *p)
+{
+	struct node *n = p->node;
+	struct process **in = &n->by_incarnation[p->incarnation % PROCESS_BUCKETS], **pid = &n->by_pid[(unsigned)p->pid % PROCESS_BUCKETS];
+	p->next = n->processes;
+	if (p->next)
+		p->next->previous = p;
+	n->processes = p;
+	p->next_by_incarnation = *in;
+	*in = p;
+	p->next_by_pid = *pid;
+	*pid = p;
+}
+
+static void forget_pid(struct process *p)
+{
+	for (struct process **at = &p->node->by_pid[(unsigned)p->pid % PROCESS_BUCKETS]; *at; at = &(*at)->next_by_pid)
+		if (*at == p) {
+			*at = p->next_by_pid;
+			return;
+		}
+}
+
+static void process_drop(struct process *p)
+{
+	struct node *n = p->node;
+	if (p->pid > 0)
+		forget_pid(p);
+	for (struct process **at = &n->by_incarnation[p->incarnation % PROCESS_BUCKETS]; *at; at = &(*at)->next_by_incarnation)
+		if (*at == p) {
+			*at = p->next_by_incarnation;
+			break;
+		}
+	*(p->previous ? &p->previous->next : &n->processes) = p->next;
+	if (p->next)
+		p->next->previous = p->previous;
 }
 
 void process_free(struct process *p)
 {
-	for (struct process **at = &p->node->processes; *at; at = &(*at)->next)
-		if (*at == p) {
-			*at = p->next;
-			break;
-		}
+	process_drop(p);
 	process_close(p);
 	status_unmap(p->cell);
 	free(p->tail);
@@ -114,23 +148,24 @@ void process_free(struct process *p)
 
 static bool pid_is_known(pid_t pid, void *ctx)
 {
-	for (struct process *p = ((struct node *)ctx)->processes; p; p = p->next)
-		if (p->pid == pid)
-			return true;
-	return false;
+	const struct process *p = ((struct node *)ctx)->by_pid[(unsigned)pid % PROCESS_BUCKETS];
+	while (p && p->pid != pid)
+		p = p->next_by_pid;
+	return p != NULL;
 }
 
-
-/* Two proofs: nobody is in its group, and nobody who was re-parented to us is unknown. */
-static bool family_gone(struct process *p)
+/* Two proofs: nobody is in its group, and (swept: by the caller, who knows) nobody who was re-parented to us is unknown. */
+static bool family_gone(struct process *p, bool swept)
 {
-	struct node *n = p->node;
-	cgroup_kill(&n->cgroup, p->incarnation);
-	bool left = family_sweep(pid_is_known, n, &p->pending_pid) > 0;
-	if (left || !cgroup_empty(&n->cgroup, p->incarnation))
-		return false;
-	cgroup_remove(&n->cgroup, p->incarnation);
-	return true;
+	struct cgroup *c = &p->node->cgroup;
+	if (!cgroup_empty(c, p->incarnation)) {
+		cgroup_kill(c, p->incarnation);
+		if (!cgroup_empty(c, p->incarnation))
+			return false;
+	}
+	if (swept)
+		cgroup_remove(c, p->incarnation);
+	return swept;
 }
 
 static struct process *next_pending(struct node *n)
@@ -147,7 +182,7 @@ void family_look(struct node *n, uint64_t now_ms)
 		return;
 	bool some = family_sweep(pid_is_known, n, NULL) > 0;
 	for (struct process *p = n->processes; p; p = p->next)
-		some |= p->pending && !family_gone(p);
+		some |= p->pending && !family_gone(p, !some);
 	n->sweep_at_ms = some ? now_ms + SWEEP_AGAIN_MS : TIME_NEVER;
 	for (struct process *p; !some && (p = next_pending(n));) {
 		struct event e = { .kind = EVENT_PROVEN, .now_ms = now_ms, .child = p->child, .incarnation = p->incarnation };
@@ -198,35 +233,30 @@ static enum reason reason_of(const struct process *p, const siginfo_t *si)
 	return si->si_status == 0 ? REASON_NORMAL : REASON_EXIT;
 }
 
-static void on_death(struct loop_source *s, uint32_t events)
+static uint8_t fatal_tries(const struct process *p)
 {
-	struct process *p = container_of(s, struct process, pidfd);
+	if (p->exec_tries)
+		return p->exec_tries;
+	return p->end.si_code == CLD_EXITED && (has_code(launch_of(p)->fatal_codes, p->end.si_status) || p->start_fatal);
+}
+
+static void death_tell(struct process *p)
+{
 	struct node *n = p->node;
-	siginfo_t si = { 0 };
-	/* The system call, unlike the library's function, also gives the usage. */
-	if (syscall(SYS_waitid, P_PIDFD, s->fd, &si, WEXITED | WNOHANG, &p->usage) != 0 || si.si_pid == 0)
-		return;
-	control_drain(p); /* its last words came before its end */
-	fault_point("down.before_sweep");
-	p->died_pid = p->pid;
-	p->pid = 0;
-	p->pending = !family_gone(p);
-	fault_point("down.after_sweep");
 	char path[PATH_MAX], detail[300];
 	process_socket(n, p->child, path, sizeof path);
 	unlink(path);
-
-	struct event e = { .kind = EVENT_ENDED, .now_ms = loop_now_ms(n->loop), .child = p->child, .incarnation = p->incarnation, .number = si.si_status,
-		           .pending = p->pending, .reason = reason_of(p, &si), .detail = detail };
+	struct event e = { .kind = EVENT_ENDED, .now_ms = loop_now_ms(n->loop), .child = p->child, .incarnation = p->incarnation, .number = p->end.si_status,
+		           .pending = p->pending, .reason = reason_of(p, &p->end), .detail = detail, .fatal_tries = fatal_tries(p) };
 	if (p->start_failed[0])
 		snprintf(detail, sizeof detail, "%s", p->start_failed);
 	else
-		snprintf(detail, sizeof detail, "%s %d", si.si_code == CLD_EXITED ? "exit status" : "signal", si.si_status);
-	e.fatal_tries = si.si_code == CLD_EXITED && (has_code(launch_of(p)->fatal_codes, si.si_status) || p->start_fatal);
+		snprintf(detail, sizeof detail, "%s %d", p->end.si_code == CLD_EXITED ? "exit status" : "signal", p->end.si_status);
 	p->ordered = p->ordered || p->child->state == CHILD_STOPPING || tree_is_stopping(n->tree);
 	process_close(p);
+	p->ended = true;
 	suspicion_note(n, p);
-	monitor_fire(n, obituary_write(n, p, (Troupe__Reason)e.reason, si.si_status));
+	monitor_fire(n, obituary_write(n, p, (Troupe__Reason)e.reason, p->end.si_status));
 	monitor_drop(n, p->incarnation, NULL);
 	if (p->pending) {
 		log_warn("family is not empty yet", LOG_S("child", p->child->name), LOG_U("pid", p->pending_pid));
@@ -238,15 +268,55 @@ static void on_death(struct loop_source *s, uint32_t events)
 		process_free(p);
 }
 
-/* --- birth --- */
-
-static void output_ready(struct loop_source *s, uint32_t events)
+/* One look for all that died in this turn, after the last of them was reaped: by then everything that any of them has left is ours. */
+void deaths_conclude(struct node *n)
 {
-	output_read(container_of(s, struct process, output));
+	if (!n->dead)
+		return;
+	struct process *dead = n->dead;
+	pid_t left = 0;
+	n->dead = NULL;
+	fault_point("down.before_sweep");
+	for (struct process *p = dead; p; p = p->next_dead)
+		if (!cgroup_empty(&n->cgroup, p->incarnation))
+			cgroup_kill(&n->cgroup, p->incarnation);
+	bool swept = family_sweep(pid_is_known, n, &left) == 0;
+	for (struct process *p = dead; p; p = p->next_dead) {
+		p->pending = !family_gone(p, swept);
+		p->pending_pid = left;
+	}
+	fault_point("down.after_sweep");
+	for (struct process *p = dead, *next; p; p = next) {
+		next = p->next_dead;
+		death_tell(p);
+	}
 }
 
+void process_died(struct loop_source *s, uint32_t events)
+{
+	struct process *p = container_of(s, struct process, pidfd);
+	struct node *n = p->node;
+	/* The system call, unlike the library's function, also gives the usage. */
+	if (syscall(SYS_waitid, P_PIDFD, s->fd, &p->end, WEXITED | WNOHANG, &p->usage) != 0 || p->end.si_pid == 0)
+		return;
+	control_drain(p); /* its last words came before its end */
+	if (p->report.fd >= 0)
+		birth_report(&p->report, 0);
+	loop_remove(&p->pidfd);
+	forget_pid(p);
+	p->died_pid = p->pid;
+	p->pid = 0;
+	p->next_dead = NULL;
+	if (!n->dead)
+		n->dead_tail = &n->dead;
+	*n->dead_tail = p;
+	n->dead_tail = &p->next_dead;
+}
+
+/* --- what it is told --- */
+
 /* "worker:pool/1" keeps its state under actors/worker/pool/1. */
-static char *state_dir(const struct node *n, const char *name, struct arena *a)
+char *process_state_dir(const struct node *n, const char *name, struct arena *a)
 {
 	char *path = arena_printf(a, "%s/actors/%s", n->config->state_dir, name);
 	char *colon = path ? strchr(path + strlen(n->config->state_dir), ':') : NULL;
@@ -264,62 +334,6 @@ void process_setup(const struct node *n, const struct process *p, struct arena *
 	ret->incarnation = p->incarnation;
 	ret->number = p->child->number;
 	ret->node = (char *)n->id;
-	ret->state_dir = state_dir(n, p->child->name, a);
+	ret->state_dir = process_state_dir(n, p->child->name, a);
 	ret->socket = arena_string(a, socket);
-}
-
-static void fail_start(struct node *n, const struct child *c, int code, const struct error *why)
-{
-	const char *text = code > 0 ? why->text : strerror(-code);
-	log_error("cannot start", LOG_S("child", c->name), LOG_S("why", text));
-	struct event e = { .kind = EVENT_START_FAILED, .now_ms = loop_now_ms(n->loop), .child = (struct child *)c, .incarnation = c->incarnation, .detail = text,
-		           .fatal_tries = code == ERROR_NOT_FOUND || code == ERROR_NOT_ALLOWED ? EXEC_TRIES : 0 };
-	step(n, &e);
-}
-
-bool process_spawn(struct node *n, struct child *c)
-{
-	const struct config_node *what = c->user;
-	struct spawned s;
-	struct error why = { 0 };
-	struct spawn_where where = { .node = n->id, .name = c->name, .incarnation = c->incarnation, .directory = n->config->state_dir };
-	fault_point("spawn.after_journal");
-	struct process *p = calloc(1, sizeof *p);
-	struct arena *a = p ? arena_new(64u << 10) : NULL;
-	privilege_of(n->config, &what->launch, &where.uid, &where.gid, &where.group);
-	char *own = a ? state_dir(n, c->name, a) : NULL;
-	int r = !own ? -ENOMEM : what->launch.lifeline ? privilege_give_dir(n->config, &what->launch, own, &why) : 0;
-	_cleanup_(closep) int cgroup = r ? -1 : cgroup_make(&n->cgroup, c->incarnation);
-	where.cgroup = cgroup;
-	if (!r)
-		r = spawn(&what->launch, &where, &s, &why);
-	if (r) {
-		cgroup_remove(&n->cgroup, c->incarnation);
-		free(p);
-		arena_unref(a);
-		fail_start(n, c, r, &why);
-		return false;
-	}
-	fault_point("spawn.after_fork");
-	*p = (struct process){ .node = n, .child = c, .incarnation = c->incarnation, .pid = s.pid, .next = n->processes, .started_wall_ms = clock_wall_ms() };
-	n->processes = p;
-	lifeline_init(&p->life, s.lifeline);
-	p->pidfd.fd = p->output.fd = -1;
-	loop_add(n->loop, &p->pidfd, s.pidfd, EPOLLIN, on_death);
-	loop_add(n->loop, &p->output, s.output, EPOLLIN, output_ready);
-	if (s.lifeline < 0) { /* a foreign program is ready when it runs */
-		struct event e = { .kind = EVENT_READY, .now_ms = loop_now_ms(n->loop), .child = c, .incarnation = c->incarnation };
-		step(n, &e);
-	} else {
-		Troupe__Control out = TROUPE__CONTROL__INIT;
-		Troupe__Setup setup;
-		loop_add(n->loop, &p->life_source, s.lifeline, EPOLLIN, control_ready);
-		process_setup(n, p, a, &setup);
-		out.body_case = TROUPE__CONTROL__BODY_SETUP;
-		out.setup = &setup;
-		process_send(p, &out);
-		suspicion_tell(p);
-	}
-	arena_unref(a);
-	return true;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +176,7 @@ int spawn(const struct launch *l, const struct spawn_where *where, struct spawne
 	report_write = lift(pair[1]);
 	if (output_read < 0 || output_write < 0 || report_read < 0 || report_write < 0)
 		return fail_errno(e, "descriptors of a child", EMFILE);
-	if (fcntl(output_read, F_SETFL, O_NONBLOCK) != 0)
+	if (fcntl(output_read, F_SETFL, O_NONBLOCK) != 0 || fcntl(report_read, F_SETFL, O_NONBLOCK) != 0)
 		return fail_errno(e, "descriptors of a child", errno);
 	if (l->lifeline) {
 		int r = lifeline_pair(life);
@@ -199,28 +200,32 @@ int spawn(const struct launch *l, const struct spawn_where *where, struct spawne
 			close(life[0]);
 		return fail_errno(e, "fork", fork_errno);
 	}
-	close(steal_fd(&report_write));
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		int error = errno;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		if (life[0] >= 0)
+			close(life[0]);
+		return fail_errno(e, "pidfd", error);
+	}
+	*ret = (struct spawned){ pid, pidfd, life[0], steal_fd(&output_read), steal_fd(&report_read) };
+	return 0;
+}
 
-	/* End of file says that exec has happened: the pipe is close-on-exec. */
+int spawn_report(int report, const struct launch *l, const struct spawn_where *where, struct error *e)
+{
 	struct failure f;
 	ssize_t n;
 	do
-		n = read(report_read, &f, sizeof f);
+		n = read(report, &f, sizeof f);
 	while (n < 0 && errno == EINTR);
-	if (n == sizeof f || pidfd < 0) {
-		if (n != sizeof f)
-			f = (struct failure){ STEP_EXEC, EMFILE };
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		if (pidfd >= 0)
-			close(pidfd);
-		if (life[0] >= 0)
-			close(life[0]);
-		char what[300];
-		snprintf(what, sizeof what, "%s %s", step_names[f.step], f.step == STEP_DIRECTORY ? plan.directory : f.step == STEP_EXEC ? l->argv[0] : where->name);
-		return fail_errno(e, what, f.error);
-	}
-	*ret = (struct spawned){ pid, pidfd, life[0], steal_fd(&output_read) };
-	return 0;
+	if (n < 0)
+		return errno == EAGAIN ? -EAGAIN : -errno;
+	if (n != sizeof f)
+		return 0; /* the end of the file: the pipe is close-on-exec */
+	const char *directory = l->directory ? l->directory : where->directory;
+	char what[PATH_MAX + 32];
+	snprintf(what, sizeof what, "%s %s", step_names[f.step], f.step == STEP_DIRECTORY ? directory : f.step == STEP_EXEC ? l->argv[0] : where->name);
+	return fail_errno(e, what, f.error);
 }

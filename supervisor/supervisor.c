@@ -29,7 +29,10 @@
 static uint64_t tick(void *ctx, uint64_t now_ms)
 {
 	struct node *n = ctx;
+	n->turn_began_us = clock_mono_us();
+	deaths_conclude(n);
 	family_look(n, now_ms);
+	births_go_on(n);
 	if (now_ms >= n->ping_at_ms) {
 		watch_children(n, now_ms);
 		cgroup_tidy(&n->cgroup);
@@ -41,6 +44,8 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	if (now_ms >= tree_next_due(n->tree))
 		step(n, &(struct event){ .kind = EVENT_TIME, .now_ms = now_ms });
 	uint64_t due = tree_next_due(n->tree), write_at_ms = evidence_tick(n, now_ms); /* last: what was decided is written before we sleep */
+	if (births_wait(n) || n->dead)
+		return now_ms; /* after a look at who is calling */
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
 	if (write_at_ms < at_ms)
 		at_ms = write_at_ms;
@@ -193,6 +198,7 @@ static void close_node(struct node *n)
 		n->queued = q->next;
 		free(q);
 	}
+	free(n->births);
 	evidence_close(n, false);
 	monitors_free(n);
 	outbox_free(n->outbox);

@@ -16,7 +16,7 @@
 static void put_text(FILE *out, const char *key, const char *text, size_t most)
 {
 	fprintf(out, " %s=", key);
-	for (size_t i = 0; text[i] && i < most; i++) {
+	for (size_t i = 0; i < most && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
 		if (c <= ' ' || c == '%' || c == 127)
 			fprintf(out, "%%%02X", c);

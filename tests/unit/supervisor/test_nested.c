@@ -6,11 +6,11 @@
 /* E10 */
 START_TEST(two_thousand_temporary_children_leave_nothing_behind)
 {
-	struct scenario *s = scenario_new("otp", "S dyn [d]", 1);
+	struct scenario *s = scenario_new("otp", "S dyn [d:X]", 1);
 	char line[64];
 	scenario_do(s, "boot");
 	for (int i = 0; i < 2000; i++) {
-		snprintf(line, sizeof(line), "add S d%d:X", i);
+		snprintf(line, sizeof(line), "add S d%d", i);
 		scenario_do(s, line);
 	}
 	ck_assert_str_eq(scenario_do(s, "count S; count S"), "[1,2000,0,2000] [1,2000,0,2000]");

@@ -30,7 +30,7 @@ END_TEST
 
 START_TEST(what_is_no_verb_is_not_found)
 {
-	static const int numbers[] = { -1, 0, 1, 19, 26, 54, 82, 99, 111, 124, 1 << 30 };
+	static const int numbers[] = { -1, 0, 1, 19, 26, 57, 82, 99, 111, 124, 1 << 30 };
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		ck_assert_ptr_null(verb_find(numbers[i]));
 	ck_assert_ptr_null(verb_by_name(""));
@@ -65,6 +65,7 @@ START_TEST(the_least_role_of_every_request_is_the_stated_one)
 {
 	static const char *const submitter[] = { "submit", "cancel", "retry" };
 	static const char *const operator_[] = { "purge", "queue_order", "child_order", "reload" };
+	static const char *const admin[] = { "add_child" };
 	static const char *const nobody[] = { "publish" };
 	for (size_t i = 0; i < n_verbs; i++) {
 		const struct verb *v = &verbs[i];
@@ -75,6 +76,9 @@ START_TEST(the_least_role_of_every_request_is_the_stated_one)
 		for (size_t k = 0; k < sizeof(operator_) / sizeof(operator_[0]); k++)
 			if (!strcmp(v->name, operator_[k]))
 				role = TROUPE__ROLE__OPERATOR;
+		for (size_t k = 0; k < sizeof(admin) / sizeof(admin[0]); k++)
+			if (!strcmp(v->name, admin[k]))
+				role = TROUPE__ROLE__ADMIN;
 		for (size_t k = 0; k < sizeof(nobody) / sizeof(nobody[0]); k++)
 			if (!strcmp(v->name, nobody[k]))
 				role = TROUPE__ROLE__ROLE_NONE;
