@@ -63,17 +63,21 @@ static void send_setup(struct process *p, struct arena *a)
 	suspicion_tell(p);
 }
 
-static void born(struct node *n, struct process *p, struct child *c, const struct spawned *s)
+static void born(struct node *n, struct process *p, struct child *c, const struct spawned *s, int heard)
 {
 	*p = (struct process){ .node = n, .child = c, .incarnation = c->incarnation, .pid = s->pid, .started_wall_ms = clock_wall_ms() };
 	process_add(p);
 	lifeline_init(&p->life, s->lifeline);
-	p->pidfd.fd = p->output.fd = p->report.fd = -1;
+	p->pidfd.fd = p->output.fd = p->report.fd = p->heard.fd = -1;
 	loop_add(n->loop, &p->pidfd, s->pidfd, EPOLLIN, process_died);
 	loop_add(n->loop, &p->output, s->output, EPOLLIN, output_ready);
 	loop_add(n->loop, &p->report, s->report, EPOLLIN, birth_report);
 	if (s->lifeline >= 0)
 		loop_add(n->loop, &p->life_source, s->lifeline, EPOLLIN, control_ready);
+	if (heard >= 0) {
+		loop_add(n->loop, &p->heard, heard, EPOLLIN, heard_ready);
+		heard_watch(p, ((const struct config_node *)c->user)->launch.watchdog_ms);
+	}
 }
 
 static void give_birth(struct node *n, struct child *c)
@@ -81,6 +85,7 @@ static void give_birth(struct node *n, struct child *c)
 	const struct config_node *what = c->user;
 	struct spawned s;
 	struct error why = { 0 };
+	char notify_socket[96];
 	struct spawn_where where = { .node = n->id, .name = c->name, .incarnation = c->incarnation, .directory = n->config->state_dir };
 	fault_point("spawn.after_journal");
 	struct process *p = calloc(1, sizeof *p);
@@ -90,9 +95,16 @@ static void give_birth(struct node *n, struct child *c)
 	int r = !own ? -ENOMEM : what->launch.lifeline ? privilege_give_dir(n->config, &what->launch, own, &why) : 0;
 	_cleanup_(closep) int cgroup = r ? -1 : cgroup_make(&n->cgroup, c->incarnation);
 	where.cgroup = cgroup;
+	int heard = r || !what->launch.notify ? -1 : heard_open(n, c->incarnation, notify_socket, sizeof notify_socket);
+	if (heard >= 0)
+		where.notify_socket = notify_socket;
+	else if (!r && what->launch.notify)
+		r = error_set(&why, ERROR_STORE, "its notify socket: %s", strerror(-heard));
 	if (!r)
 		r = spawn(&what->launch, &where, &s, &why);
 	if (r) {
+		if (heard >= 0)
+			close(heard);
 		cgroup_remove(&n->cgroup, c->incarnation);
 		free(p);
 		arena_unref(a);
@@ -100,7 +112,8 @@ static void give_birth(struct node *n, struct child *c)
 		return;
 	}
 	fault_point("spawn.after_fork");
-	born(n, p, c, &s);
+	born(n, p, c, &s, heard);
+	p->uid = where.uid == (uid_t)-1 ? geteuid() : where.uid;
 	if (s.lifeline >= 0)
 		send_setup(p, a);
 	arena_unref(a);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
 #include "supervisor/journal.h"
@@ -110,12 +111,59 @@ static void add_cell(Troupe__Crash *c, const struct status_cell *cell, char *bac
 		c->backtrace = backtrace;
 }
 
+/* Where the kernel has put a core file, or to whom it was handed. */
+static void core_path(const struct process *p, const struct config_node *k, const char *state_dir, char *out, size_t size)
+{
+	_cleanup_(freep) char *pattern = NULL;
+	size_t len, at = 0;
+	if (file_read_all("/proc/sys/kernel/core_pattern", 256, &pattern, &len) != 0)
+		return;
+	pattern[strcspn(pattern, "\n")] = 0;
+	if (*pattern == '|') {
+		snprintf(out, size, "handed to %s", pattern + 1);
+		return;
+	}
+	if (*pattern != '/')
+		at = (size_t)snprintf(out, size, "%s/", k && k->launch.directory ? k->launch.directory : state_dir);
+	for (const char *s = pattern; *s && at + 16 < size; s++) {
+		if (*s != '%')
+			at += (size_t)snprintf(out + at, size - at, "%c", *s);
+		else if (*++s == 'p' || *s == 'P')
+			at += (size_t)snprintf(out + at, size - at, "%d", (int)p->died_pid);
+		else if (!*s)
+			break;
+		else
+			at += (size_t)snprintf(out + at, size - at, "%%%c", *s);
+	}
+	_cleanup_(freep) char *uses_pid = NULL;
+	if (!strstr(pattern, "%p") && file_read_all("/proc/sys/kernel/core_uses_pid", 16, &uses_pid, &len) == 0 && *uses_pid == '1')
+		snprintf(out + at, size - at, ".%d", (int)p->died_pid);
+}
+
+static size_t say_limit(char *out, size_t size, const char *whose, const struct window *w, const struct give_up_spec *g)
+{
+	if (g->intensity == INTENSITY_UNLIMITED)
+		return 0;
+	int n = snprintf(out, size, "; limit of %s: %u of %u in %" PRIu64 " ms", whose, w->n, g->intensity, g->period_ms);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* What the windows held when this was decided. */
+static void windows_text(const struct child *c, char *out, size_t size)
+{
+	size_t at = (size_t)snprintf(out, size, "%u ends in %" PRIu64 " ms, %u without delay; waits in a row: %u", c->delay.ends.n, c->spec.delay.immediate_window_ms,
+	                             c->spec.delay.immediate, c->delay.step);
+	at += say_limit(out + at, size - at, c->name, &c->window, &c->spec.give_up);
+	if (c->above && at < size)
+		say_limit(out + at, size - at, c->above->name, &c->above->sup->window, &c->above->sup->spec.give_up);
+}
+
 void evidence_crash(struct node *n, const struct action *a)
 {
 	Troupe__Crash c = TROUPE__CRASH__INIT;
 	Troupe__Usage u = TROUPE__USAGE__INIT;
 	struct status_cell cell = { 0 };
-	char backtrace[STATUS_FRAMES * 20 + 1] = "", decision[96];
+	char backtrace[STATUS_FRAMES * 20 + 1] = "", decision[96], windows[600], core[PATH_MAX] = "";
 	if (!n->record || !a->error)
 		return;
 	const struct process *p = process_numbered(n, a->incarnation);
@@ -126,12 +174,17 @@ void evidence_crash(struct node *n, const struct action *a)
 	c.detail = (char *)(a->detail ? a->detail : "");
 	snprintf(decision, sizeof decision, a->delay_ms ? "%s in %llu ms" : "%s", decision_name(a->decision), (unsigned long long)a->delay_ms);
 	c.decision = decision;
+	windows_text(a->child, windows, sizeof windows);
+	c.windows = windows;
 	if (a->reason == REASON_SIGNAL || a->reason == REASON_CORE || a->reason == REASON_KILLED)
 		c.signal = a->number;
 	else
 		c.exit_code = a->number;
 	if (p) {
 		c.pid = (uint32_t)p->died_pid;
+		if (p->end.si_code == CLD_DUMPED)
+			core_path(p, a->child->user, n->config->state_dir, core, sizeof core);
+		c.core = core;
 		c.uptime_ms = c.at_ms > p->started_wall_ms ? c.at_ms - p->started_wall_ms : 0;
 		c.proof = p->pending ? TROUPE__PROOF__PROOF_PENDING : TROUPE__PROOF__PROOF_EMPTY;
 		size_t len = p->tail_len < STDERR_KEEP ? p->tail_len : STDERR_KEEP;

@@ -1,7 +1,7 @@
 #pragma once
 /* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; birth.c forks a child's process, process.c is its
- * life and death; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; starter.c hears who started
- * us; outbox.c brings the node's own events to topic:events; added.c keeps children that are added while the node runs; reload.c applies a changed configuration. */
+ * life and death; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; heard.c hears foreign
+ * programs, starter.c who started us; outbox.c brings the node's own events to topic:events; added.c keeps children that are added while the node runs; reload.c applies a changed configuration. */
 #include <stdbool.h>
 #include <signal.h>
 #include <stdint.h>
@@ -24,11 +24,14 @@ struct process {
 	struct child *child;        /* NULL: its record is gone (only of a dead one) */
 	uint64_t incarnation;
 	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
-	struct loop_source pidfd, life_source, output, report;
+	struct loop_source pidfd, life_source, output, report, heard; /* heard: of ready = notify */
+	uid_t uid;                  /* that it runs as */
+	uint64_t watchdog_ms, beat_by_ms; /* it says WATCHDOG=1 at least so often, the next time by then; 0: no matter */
 	struct lifeline life;
 	const struct status_cell *cell;
 	char note[120];
 	char start_failed[256];     /* text of a START_FAILED frame, or of an exec that failed */
+	char hung[64];              /* why it was taken for hung; "" it was not */
 	uint8_t exec_tries;         /* the exec failed: worth so many tries; 0: it did not */
 	bool start_fatal, said_bye;
 	Troupe__Reason bye;
@@ -95,6 +98,7 @@ struct node {
 	size_t births_first, n_births, births_room;
 	bool in_births;
 	uint64_t turn_began_us;
+	unsigned n_watched;           /* processes with a watchdog of sd_notify */
 	struct process *starter;      /* the control socket of who started us; NULL: none */
 	struct monitor *monitors;
 	struct obituary obituaries[OBITUARIES];
@@ -141,6 +145,12 @@ void process_socket(const struct node *n, const struct child *c, char *out, size
 void family_look(struct node *n, uint64_t now_ms);                            /* leftovers of the dead whose families are not empty */
 void family_hint(struct node *n);                                             /* somebody became ours, or ended */
 Troupe__ActorState process_state(const struct child *c);
+
+/* heard.c */
+int heard_open(const struct node *n, uint64_t incarnation, char *ret_name, size_t size); /* a socket and its $NOTIFY_SOCKET, or -errno */
+void heard_ready(struct loop_source *s, uint32_t events);
+void heard_watch(struct process *p, uint64_t watchdog_ms);
+uint64_t heard_look(struct node *n, uint64_t now_ms);
 
 /* starter.c */
 #define STARTER_INCARNATION UINT64_MAX
@@ -194,6 +204,7 @@ void ready_look(struct node *n, uint64_t now_ms); /* after every step, and at n-
 
 /* watch.c */
 void watch_children(struct node *n, uint64_t now_ms);
+void watch_hung(struct process *p, enum reason reason, const char *detail);
 #define NONCE_DEEP (1ull << 63) /* of the watchdog's pings */
 void watchdog_round(struct node *n, uint64_t now_ms);
 void watchdog_answered(struct process *p);

@@ -88,6 +88,7 @@ static void process_close(struct process *p)
 	output_flush(p);
 	source_close(&p->output);
 	source_close(&p->report);
+	source_close(&p->heard);
 	loop_remove(&p->life_source);
 	lifeline_fini(&p->life);
 	p->life.fd = -1;
@@ -136,6 +137,7 @@ static void process_drop(struct process *p)
 
 void process_free(struct process *p)
 {
+	heard_watch(p, 0);
 	process_drop(p);
 	process_close(p);
 	status_unmap(p->cell);
@@ -250,6 +252,8 @@ static void death_tell(struct process *p)
 		           .pending = p->pending, .reason = reason_of(p, &p->end), .detail = detail, .fatal_tries = fatal_tries(p) };
 	if (p->start_failed[0])
 		snprintf(detail, sizeof detail, "%s", p->start_failed);
+	else if (p->hung[0])
+		snprintf(detail, sizeof detail, "%s; signal %d", p->hung, p->end.si_status);
 	else
 		snprintf(detail, sizeof detail, "%s %d", p->end.si_code == CLD_EXITED ? "exit status" : "signal", p->end.si_status);
 	p->ordered = p->ordered || p->child->state == CHILD_STOPPING || tree_is_stopping(n->tree);
@@ -300,6 +304,7 @@ void process_died(struct loop_source *s, uint32_t events)
 	if (syscall(SYS_waitid, P_PIDFD, s->fd, &p->end, WEXITED | WNOHANG, &p->usage) != 0 || p->end.si_pid == 0)
 		return;
 	control_drain(p); /* its last words came before its end */
+	heard_ready(&p->heard, 0);
 	if (p->report.fd >= 0)
 		birth_report(&p->report, 0);
 	loop_remove(&p->pidfd);

@@ -32,7 +32,7 @@ static char **make_environment(const struct launch *l, const struct spawn_where 
 	size_t n_own = 0, n = 0;
 	while (l->env && l->env[n_own])
 		n_own++;
-	char **env = calloc(ELEMENTS(inherited) + n_own + 4, sizeof *env);
+	char **env = calloc(ELEMENTS(inherited) + n_own + 6, sizeof *env);
 	if (!env)
 		return NULL;
 	for (size_t i = 0; i < ELEMENTS(inherited); i++) {
@@ -45,6 +45,10 @@ static char **make_environment(const struct launch *l, const struct spawn_where 
 	if (asprintf(&env[n], "TROUPE_CHILD=%s.%llu", where->name, (unsigned long long)where->incarnation) > 0)
 		n++;
 	if (asprintf(&env[n], "TROUPE_NODE=%s", where->node) > 0)
+		n++;
+	if (where->notify_socket && asprintf(&env[n], "NOTIFY_SOCKET=%s", where->notify_socket) > 0)
+		n++;
+	if (where->notify_socket && l->watchdog_ms && asprintf(&env[n], "WATCHDOG_USEC=%llu", (unsigned long long)l->watchdog_ms * 1000) > 0)
 		n++;
 	for (size_t i = 0; i < n_own; i++)
 		env[n++] = strdup(l->env[i]);

@@ -16,6 +16,7 @@ struct spawn_where {
 	const char *node;        /* node id, for $TROUPE_NODE */
 	const char *name;        /* child's name, for $TROUPE_CHILD */
 	uint64_t incarnation;
+	const char *notify_socket; /* for $NOTIFY_SOCKET; NULL: none */
 	const char *directory;   /* working directory where the launch names none */
 	uid_t uid;               /* (uid_t)-1: stay */
 	gid_t gid;

@@ -40,6 +40,7 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	}
 	if (now_ms >= n->watchdog_at_ms)
 		watchdog_round(n, now_ms);
+	uint64_t beat_ms = heard_look(n, now_ms);
 	ready_look(n, now_ms);
 	if (now_ms >= tree_next_due(n->tree))
 		step(n, &(struct event){ .kind = EVENT_TIME, .now_ms = now_ms });
@@ -47,6 +48,8 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	if (births_wait(n) || n->dead)
 		return now_ms; /* after a look at who is calling */
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
+	if (beat_ms < at_ms)
+		at_ms = beat_ms;
 	if (write_at_ms < at_ms)
 		at_ms = write_at_ms;
 	if (n->watchdog_at_ms < at_ms)

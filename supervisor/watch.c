@@ -2,15 +2,19 @@
  *
  * And the service manager's watchdog, which is to notice what we do not: it is told of life only when each coordinator that is up has answered from a turn that
  * committed. One that is not up is our own business: it is being started, or an operator knows why not. */
+#include <stdio.h>
 #include <string.h>
+#include "common/base/log.h"
 #include "supervisor/node.h"
 
 #define PING_PATIENCE_MS 10000u
 
-static void hung(struct node *n, struct process *p, uint64_t now_ms, enum reason reason, const char *detail)
+void watch_hung(struct process *p, enum reason reason, const char *detail)
 {
-	struct event e = { .kind = EVENT_HUNG, .now_ms = now_ms, .child = p->child, .incarnation = p->incarnation, .reason = reason, .detail = detail };
-	step(n, &e);
+	struct event e = { .kind = EVENT_HUNG, .now_ms = loop_now_ms(p->node->loop), .child = p->child, .incarnation = p->incarnation, .reason = reason, .detail = detail };
+	log_warn("hung", LOG_S("child", p->child->name), LOG_S("why", detail));
+	snprintf(p->hung, sizeof p->hung, "%s", detail);
+	step(p->node, &e);
 }
 
 static void ping(struct process *p, uint64_t nonce, bool deep)
@@ -33,7 +37,7 @@ void watch_children(struct node *n, uint64_t now_ms)
 			continue;
 		if (p->pinged_at_ms && now_ms >= p->pinged_at_ms + PING_PATIENCE_MS + late_ms) {
 			p->pinged_at_ms = 0;
-			hung(n, p, now_ms, REASON_WATCHDOG, "no answer to a ping");
+			watch_hung(p, REASON_WATCHDOG, "no answer to a ping");
 			continue;
 		}
 		if (!p->pinged_at_ms) {
@@ -46,7 +50,7 @@ void watch_children(struct node *n, uint64_t now_ms)
 		status_read(p->cell, &cell);
 		uint64_t limit_ms = cell.phase == PHASE_TURN ? n->config->turn_timeout_ms : cell.phase == PHASE_COMMIT ? n->config->disk_timeout_ms : 0;
 		if (limit_ms && cell.since_ms <= now_ms && now_ms - cell.since_ms > limit_ms + late_ms)
-			hung(n, p, now_ms, REASON_TURN_TIMEOUT, cell.phase == PHASE_TURN ? "a turn is older than turn_timeout" : "a commit is older than disk_timeout");
+			watch_hung(p, REASON_TURN_TIMEOUT, cell.phase == PHASE_TURN ? "a turn is older than turn_timeout" : "a commit is older than disk_timeout");
 	}
 }
 

@@ -46,6 +46,7 @@ static void print_crash(const Troupe__Crash *c)
 	print_text("phase", c->phase);
 	print_text("core", c->core);
 	print_text("decision", c->decision);
+	print_text("windows", c->windows);
 	print_text("family", c->proof == TROUPE__PROOF__PROOF_EMPTY ? "proven empty" : "not proven empty then");
 	for (size_t i = 0; i < c->n_tokens; i++)
 		printf("%-12s %llu\n", i ? "" : "tokens", (unsigned long long)c->tokens[i]);
