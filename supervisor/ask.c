@@ -106,7 +106,7 @@ static Troupe__TreeRow *tree_row(const struct ask *q, const struct child *c)
 	r->incarnation = c->incarnation;
 	r->up_ms = c->state == CHILD_UP && now > c->up_at_ms ? now - c->up_at_ms : 0;
 	r->restarts = c->restarts;
-	r->strategy = c->sup ? (char *)strategy_name(c->sup->spec.strategy) : r->strategy;
+	r->strategy = c->sup ? (char *)(c->sup->spec.dynamic ? "dynamic" : strategy_name(c->sup->spec.strategy)) : r->strategy;
 	r->restart = (char *)restart_name(c->spec.restart);
 	r->last_reason = (Troupe__Reason)c->last_reason;
 	r->due_in_ms = c->state == CHILD_WAITING && c->due_at_ms > now ? c->due_at_ms - now : 0;

@@ -1,9 +1,11 @@
 /* Operators' orders: each waits for the tree's answer, and is kept in the record before it is told. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/log.h"
+#include "common/base/parse.h"
 #include "supervisor/ask_parts.h"
 
 static struct order_wait *order_slot(struct node *n)
@@ -75,17 +77,86 @@ void ask_on_add(const struct ask *q)
 		config_remove(k);
 }
 
+static void put_ms(FILE *f, const char *key, uint64_t ms)
+{
+	char text[32];
+	fprintf(f, "%s = %s\n", key, ms == UINT64_MAX ? "infinity" : format_duration(ms, text, sizeof text));
+}
+
+static void put_limit(FILE *f, const struct give_up_spec *g)
+{
+	if (g->intensity == INTENSITY_UNLIMITED)
+		fprintf(f, "intensity = infinity\n");
+	else
+		fprintf(f, "intensity = %u\n", g->intensity);
+	put_ms(f, "period", g->period_ms);
+	fprintf(f, "on_give_up = %s\n", g->on_give_up == ON_GIVE_UP_KEEP ? "keep" : "escalate");
+}
+
+static void put_delay(FILE *f, const struct delay_spec *d)
+{
+	fprintf(f, "immediate = %u\n", d->immediate);
+	put_ms(f, "backoff_base", d->base_ms);
+	fprintf(f, "backoff_factor = %u\n", d->factor_pct);
+	put_ms(f, "backoff_cap", d->cap_ms);
+	fprintf(f, "backoff_jitter = %u\n", d->jitter_pct);
+	put_ms(f, "backoff_reset", d->reset_after_ms);
+}
+
+static void put_supervisor(FILE *f, const struct child *c)
+{
+	const struct supervisor_spec *s = &c->sup->spec;
+	const struct config_node *n = c->user;
+	fprintf(f, "strategy = %s\nside_by_side = %s\nauto_shutdown = %s\nprofile = %s\ndurable = %s\n", s->dynamic ? "dynamic" : strategy_name(s->strategy),
+	        s->side_by_side ? "yes" : "no", auto_shutdown_name(s->auto_shutdown), n && n->otp ? "otp" : "troupe", n && n->durable ? "yes" : "no");
+	if (s->children_max)
+		fprintf(f, "max_children = %u\n", s->children_max);
+	else
+		fprintf(f, "max_children = infinity\n");
+	put_limit(f, &s->give_up);
+	if (n && n->template_)
+		fprintf(f, "template = %s\n", n->template_->name);
+}
+
+static void put_process(FILE *f, const struct child *c)
+{
+	const struct config_node *n = c->user;
+	put_ms(f, "start_timeout", c->spec.start_timeout_ms);
+	put_ms(f, "term_after", c->spec.term_after_ms);
+	put_limit(f, &c->spec.give_up);
+	fputs("command =", f);
+	for (char **a = n ? n->launch.argv : NULL; a && *a; a++)
+		fprintf(f, " %s", *a);
+	fprintf(f, "\nready = %s\n", !n || n->launch.lifeline ? "lifeline" : n->launch.notify ? "notify" : "exec");
+	if (n && n->launch.user)
+		fprintf(f, "user = %s\n", n->launch.user);
+}
+
+/* Every field, one "key = value" a line, as in troupe.conf(5). */
 static char *spec_text(const struct child *c, struct arena *a)
 {
 	const struct child_spec *s = &c->spec;
-	char shutdown[32] = "infinity";
-	if (s->shutdown_ms != SHUTDOWN_INFINITY)
-		snprintf(shutdown, sizeof shutdown, "%llu ms", (unsigned long long)s->shutdown_ms);
-	const struct config_node *n = c->user;
-	return arena_printf(a, "name = %s\ntype = %s\nrestart = %s\nsignificant = %s\nshutdown = %s\nstart_timeout = %llu ms\nsupervisor = %s\n%s%s%s", c->name,
-	                    c->sup ? "supervisor" : "worker", restart_name(s->restart), s->significant ? "yes" : "no", s->shutdown_ms == SHUTDOWN_BRUTAL ? "brutal_kill" : shutdown,
-	                    (unsigned long long)s->start_timeout_ms, c->above ? c->above->name : "-", c->sup ? "strategy = " : "program = ",
-	                    c->sup ? strategy_name(c->sup->spec.strategy) : n && n->launch.argv ? n->launch.argv[0] : "-", c->stale ? "\nstale = yes\n" : "\n");
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	if (!f)
+		return NULL;
+	fprintf(f, "name = %s\ntype = %s\nsupervisor = %s\nrestart = %s\nsignificant = %s\n", c->name, c->sup ? "supervisor" : "worker", c->above ? c->above->name : "-",
+	        restart_name(s->restart), s->significant ? "yes" : "no");
+	if (s->shutdown_ms == SHUTDOWN_BRUTAL && !s->shutdown_zero)
+		fputs("shutdown = brutal_kill\n", f);
+	else
+		put_ms(f, "shutdown", s->shutdown_ms);
+	put_delay(f, &s->delay);
+	if (c->sup)
+		put_supervisor(f, c);
+	else
+		put_process(f, c);
+	fprintf(f, "added = %s\nstale = %s\n", s->added ? "yes" : "no", c->stale ? "yes" : "no");
+	fclose(f);
+	char *copy = arena_string(a, text);
+	free(text);
+	return copy;
 }
 
 void ask_order_answer(struct node *n, const struct action *a)

@@ -144,6 +144,20 @@ void cgroup_kill(const struct cgroup *c, uint64_t incarnation)
 	kill_all(path);
 }
 
+bool cgroup_oom(const struct cgroup *c, uint64_t incarnation)
+{
+	char path[PATH_ROOM];
+	_cleanup_(freep) char *text = NULL;
+	size_t len;
+	if (!cgroup_used(c))
+		return false;
+	name(c, incarnation, "memory.events.local", path);
+	if (file_read_all(path, FILE_MAX, &text, &len) != 0)
+		return false;
+	const char *kills = strstr(text, "oom_kill ");
+	return kills && strtoull(kills + 9, NULL, 10) > 0;
+}
+
 bool cgroup_empty(const struct cgroup *c, uint64_t incarnation)
 {
 	char path[PATH_ROOM];

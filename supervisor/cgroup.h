@@ -18,6 +18,7 @@ static inline bool cgroup_used(const struct cgroup *c) { return c->base[0] != 0;
 /* A new group. Returns a descriptor of its cgroup.procs, to which a process writes "0" to enter; -1: none, the child lives without. */
 int cgroup_make(const struct cgroup *c, uint64_t incarnation);
 void cgroup_kill(const struct cgroup *c, uint64_t incarnation);  /* SIGKILL to everybody in it, once */
+bool cgroup_oom(const struct cgroup *c, uint64_t incarnation); /* one of it was killed for want of memory, by its own memory.events; false where that is not counted */
 bool cgroup_empty(const struct cgroup *c, uint64_t incarnation); /* true where there is no such group */
 void cgroup_remove(const struct cgroup *c, uint64_t incarnation); /* a group whose last process is not quite gone stays, for cgroup_tidy */
 void cgroup_tidy(const struct cgroup *c);                          /* removes what is empty by now */

@@ -403,13 +403,13 @@ static void read_pool(struct config *c, struct text *t, cfg_t *s, struct config_
 		return;
 	uint64_t size = 1;
 	text_number(t, s, "size", 1, CONFIG_POOL_MAX, &size);
+	supervisor_spec_default(&n->sup); /* whatever the profile: OTP has no pools */
+	child_spec_default(&n->spec, CHILD_SUPERVISOR);
 	n->sup.side_by_side = true;
 	n->sup.pool = true;
 	n->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
 	struct config_node first = { .kind = CONFIG_PROCESS };
 	child_spec_default(&first.spec, CHILD_WORKER);
-	if (above->otp)
-		profile_otp(&first);
 	first.spec.term_after_ms = TERM_NEVER;
 	read_process(c, t, s, &first);
 	n->pool = read_pool_setup(c, t, s, &first);

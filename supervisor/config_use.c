@@ -17,6 +17,13 @@ static uint64_t hash_string(uint64_t h, const char *s)
 	return (h ^ 0xff) * 1099511628211ull;
 }
 
+static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t n)
+{
+	for (const unsigned char *b = bytes; n > 0; n--, b++)
+		h = (h ^ *b) * 1099511628211ull;
+	return h;
+}
+
 uint64_t launch_fingerprint(const struct config_node *n)
 {
 	uint64_t h = 14695981039346656037ull;
@@ -26,6 +33,14 @@ uint64_t launch_fingerprint(const struct config_node *n)
 		h = hash_string(h, *s);
 	h = hash_string(h, n->launch.user);
 	h = hash_string(h, n->launch.directory);
+	h = hash_bytes(h, n->launch.clean_codes, sizeof n->launch.clean_codes);
+	h = hash_bytes(h, n->launch.fatal_codes, sizeof n->launch.fatal_codes);
+	const uint64_t numbers[] = { n->launch.gid, n->launch.has_nice, (uint64_t)n->launch.nice, n->launch.lifeline, n->launch.notify, n->launch.watchdog_ms };
+	h = hash_bytes(h, numbers, sizeof numbers);
+	for (unsigned i = 0; i < n->launch.n_limits; i++) {
+		const uint64_t limit[] = { (uint64_t)n->launch.limits[i].resource, n->launch.limits[i].value };
+		h = hash_bytes(h, limit, sizeof limit);
+	}
 	if (n->pool) {
 		for (size_t i = 0; i < n->pool->n_command; i++)
 			h = hash_string(h, n->pool->command[i]);

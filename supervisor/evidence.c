@@ -86,6 +86,10 @@ void evidence_decided(struct node *n, const struct event *e, const struct action
 				journal_windows(n->journal, n->tree, a->child->above, e->now_ms);
 		} else if (a->fact == FACT_FAILED || a->fact == FACT_GAVE_UP) {
 			journal_add(n->journal, "forget %s", a->child->name);
+			if (a->fact == FACT_FAILED && a->child->above && a->child->above->sup->window.n == 0)
+				journal_add(n->journal, "forget_group %s", a->child->above->name);
+		} else if (a->fact == FACT_ENDED) {
+			journal_add(n->journal, "forget_group %s", a->child->name);
 		}
 	}
 	if (spawns)

@@ -324,10 +324,11 @@ static bool restore_one(void *ctx, const char *record)
 	} else if (strcmp(record, "clean") == 0) {
 		r->n = 0;
 		r->unclean = false;
-	} else if (strncmp(record, "forget ", 7) == 0) {
+	} else if (strncmp(record, "forget ", 7) == 0 || strncmp(record, "forget_group ", 13) == 0) {
+		bool group = record[6] == '_';
 		size_t kept = 0;
 		for (size_t i = 0; i < r->n; i++)
-			if (strcmp(r->all[i].name, record + 7) != 0)
+			if (strcmp(r->all[i].name, record + (group ? 13 : 7)) != 0 || (group && r->all[i].kind != WINDOW_SUPERVISOR))
 				r->all[kept++] = r->all[i];
 		r->n = kept;
 	} else if (sscanf(record, "window %" SCNu64 " %15s %" SCNu32 " %" SCNu32 " %n", &at_ms, word, &step, &times, &name) == 4 && name) {

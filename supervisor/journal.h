@@ -11,6 +11,7 @@
  *   tree, record, waiting, wanted, event, does           a snapshot, what the tree is told and what it decides: tree_text.h. troupe replay decides again
  *   window MONO_MS KIND STEP TIMES NAME                  in a window of NAME this time stands so often by now
  *   forget NAME                                          its windows are empty: it gave up, or an operator started or stopped it
+ *   forget_group NAME                                    the supervisor's window for its children is empty: it has ended, or it goes on without one of them
  *   clean                                                the node stopped as ordered: all windows are empty */
 #include <stdbool.h>
 #include <stddef.h>

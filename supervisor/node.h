@@ -37,6 +37,7 @@ struct process {
 	Troupe__Reason bye;
 	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
 	uint64_t deep_nonce;        /* of the watchdog's question; 0: answered */
+	bool oom;                   /* the system killed one of its family for want of memory */
 	bool ended;                 /* reaped, and everybody who waits for it told */
 	bool pending;               /* dead, its family not proven empty */
 	pid_t pending_pid;

@@ -116,6 +116,7 @@ static void act(struct node *n, const struct action *a)
 		return;
 	case ACTION_KILL:
 		act_signal(n, a->child, SIGKILL, false);
+		cgroup_kill(&n->cgroup, a->incarnation); /* its family with it, where that can be named */
 		return;
 	case ACTION_ANSWER:
 		if (!reload_answered(n, a))

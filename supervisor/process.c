@@ -222,10 +222,12 @@ static enum reason reason_of(const struct process *p, const siginfo_t *si)
 {
 	if (p->start_failed[0])
 		return REASON_START_FAILED;
+	if (si->si_code != CLD_EXITED && (si->si_status == SIGXCPU || si->si_status == SIGXFSZ))
+		return REASON_RLIMIT;
 	if (si->si_code == CLD_DUMPED)
 		return REASON_CORE;
 	if (si->si_code != CLD_EXITED)
-		return REASON_SIGNAL;
+		return si->si_status == SIGKILL && p->oom ? REASON_OOM : REASON_SIGNAL;
 	if (p->said_bye && p->bye == TROUPE__REASON__REASON_SHUTDOWN && si->si_status == 0)
 		return REASON_SHUTDOWN;
 	if (p->said_bye && p->bye == TROUPE__REASON__REASON_GAVE_UP)
@@ -281,9 +283,11 @@ void deaths_conclude(struct node *n)
 	pid_t left = 0;
 	n->dead = NULL;
 	fault_point("down.before_sweep");
-	for (struct process *p = dead; p; p = p->next_dead)
+	for (struct process *p = dead; p; p = p->next_dead) {
+		p->oom = cgroup_oom(&n->cgroup, p->incarnation);
 		if (!cgroup_empty(&n->cgroup, p->incarnation))
 			cgroup_kill(&n->cgroup, p->incarnation);
+	}
 	bool swept = family_sweep(pid_is_known, n, &left) == 0;
 	for (struct process *p = dead; p; p = p->next_dead) {
 		p->pending = !family_gone(p, swept);

@@ -10,7 +10,7 @@
 #define RELOAD_REF UINT64_MAX /* no order has it */
 
 struct names { char **all; size_t n; };
-struct reload_answer { struct names lists[CHANGE_N]; const struct tree *wanted; bool dry; const char *text; };
+struct reload_answer { struct names lists[CHANGE_N]; const struct tree *wanted; bool dry; const char *text, *detail, *about; };
 
 static void names_add(struct names *l, const char *name)
 {
@@ -49,6 +49,8 @@ bool reload_answered(struct node *n, const struct action *a)
 	if (!n->reload || a->ref != RELOAD_REF)
 		return false;
 	n->reload->text = a->text;
+	n->reload->detail = a->detail; /* static */
+	n->reload->about = a->child ? a->child->name : NULL;
 	return true;
 }
 
@@ -256,7 +258,8 @@ void reload(struct node *n, const struct reload_request *r)
 	if (done) {
 		answer(n, r, &a);
 	} else {
-		error_set(&e, ERROR_STATE, "the tree does not take it: %s", a.text ? a.text : "it is stopping");
+		error_set(&e, ERROR_STATE, "the tree does not take it: %s%s%s%s%s", a.text ? a.text : "it is stopping", a.detail ? ": " : "", a.about && a.detail ? a.about : "",
+		          a.about && a.detail ? ": " : "", a.detail ? a.detail : "");
 		log_error("reload refused", LOG_S("why", e.text));
 		if (!r->by_signal)
 			ask_fail(n, r->watcher, r->control_ref, r->id, &e);

@@ -138,6 +138,7 @@ static void on_restart(struct tree *t, const struct event *e, struct child *c)
 		return;
 	case CHILD_WAITING:
 		window_clear(&c->window);
+		delay_clear(&c->delay);
 		order_keep(t, e, c);
 		hurry(t, c, e->force);
 		return;

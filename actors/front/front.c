@@ -159,6 +159,8 @@ static const struct actor_handler handlers[] = {
 	{ TROUPE__ENVELOPE__BODY_RELOAD, on_relay },
 	{ TROUPE__ENVELOPE__BODY_STATUS_ASK, on_relay },
 	{ TROUPE__ENVELOPE__BODY_TAIL_ASK, on_relay },
+	{ TROUPE__ENVELOPE__BODY_ADD_CHILD, on_relay },
+	{ TROUPE__ENVELOPE__BODY_WHAT_IF, on_relay },
 	{ 0 },
 };
 
