@@ -25,11 +25,6 @@ static void fail_start(struct node *n, const struct child *c, int code, const st
 	step(n, &e);
 }
 
-static void output_ready(struct loop_source *s, uint32_t events)
-{
-	output_read(container_of(s, struct process, output));
-}
-
 void birth_report(struct loop_source *s, uint32_t events)
 {
 	struct process *p = container_of(s, struct process, report);
@@ -65,7 +60,7 @@ static void send_setup(struct process *p, struct arena *a)
 
 static void born(struct node *n, struct process *p, struct child *c, const struct spawned *s, int heard)
 {
-	*p = (struct process){ .node = n, .child = c, .incarnation = c->incarnation, .pid = s->pid, .started_wall_ms = clock_wall_ms() };
+	*p = (struct process){ .node = n, .child = c, .incarnation = c->incarnation, .group = c->incarnation, .pid = s->pid, .started_wall_ms = clock_wall_ms() };
 	process_add(p);
 	lifeline_init(&p->life, s->lifeline);
 	p->pidfd.fd = p->output.fd = p->report.fd = p->heard.fd = -1;
@@ -80,6 +75,25 @@ static void born(struct node *n, struct process *p, struct child *c, const struc
 	}
 }
 
+/* The pool's spare takes its place: true. */
+static bool spare_steps_in(struct node *n, struct child *c)
+{
+	const struct config_node *what = c->user;
+	struct error why = { 0 };
+	struct process *p = what->pool ? spare_take(n, c) : NULL;
+	struct arena *a = p ? arena_new(64u << 10) : NULL;
+	if (!p)
+		return false;
+	char *own = a ? process_state_dir(n, c->name, a) : NULL;
+	fault_point("spawn.after_fork");
+	if (!own || privilege_give_dir(n->config, &what->launch, own, &why) != 0)
+		process_signal(p, SIGKILL);
+	else
+		send_setup(p, a);
+	arena_unref(a);
+	return true;
+}
+
 static void give_birth(struct node *n, struct child *c)
 {
 	const struct config_node *what = c->user;
@@ -88,6 +102,8 @@ static void give_birth(struct node *n, struct child *c)
 	char notify_socket[96];
 	struct spawn_where where = { .node = n->id, .name = c->name, .incarnation = c->incarnation, .directory = n->config->state_dir };
 	fault_point("spawn.after_journal");
+	if (spare_steps_in(n, c))
+		return;
 	struct process *p = calloc(1, sizeof *p);
 	struct arena *a = p ? arena_new(64u << 10) : NULL;
 	privilege_of(n->config, &what->launch, &where.uid, &where.gid, &where.group);

@@ -43,6 +43,7 @@ struct config_node {
 	struct supervisor_spec sup;
 	struct launch launch;      /* of a process */
 	char *title;               /* of an actor's setup: its type; of a worker: its pool */
+	unsigned spares;           /* of a pool: processes that are ready to step in */
 	Troupe__PoolSetup *pool;   /* workers of one pool share it; owned by the pool's node */
 	Troupe__TopicSetup *topic;
 	Troupe__FrontSetup *front;

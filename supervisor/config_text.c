@@ -22,7 +22,7 @@ static const char *const process_keys[] = { "program", "restart", "shutdown", "s
 	"backoff_jitter", "backoff_reset",
 	"intensity", "period", "on_give_up", "user", "group", "nice", "rlimit_nofile", "rlimit_as", "rlimit_core", "rlimit_nproc", "directory", NULL };
 static const char *const actor_keys[] = { "keep", "keep_bytes", "mode", "listen", NULL };
-static const char *const pool_keys[] = { "size", "mode", "coordinator", "drain_timeout", "grace", "stderr_tail", "line_max", NULL };
+static const char *const pool_keys[] = { "size", "spares", "mode", "coordinator", "drain_timeout", "grace", "stderr_tail", "line_max", NULL };
 static const char *const child_keys[] = { "ready", "watchdog", NULL };
 
 /* What is parsed from memory has no name in libconfuse; an included file has. */

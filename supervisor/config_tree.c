@@ -407,6 +407,9 @@ static void read_pool(struct config *c, struct text *t, cfg_t *s, struct config_
 	child_spec_default(&n->spec, CHILD_SUPERVISOR);
 	n->sup.side_by_side = true;
 	n->sup.pool = true;
+	uint64_t spares = 1;
+	text_number(t, s, "spares", 0, 64, &spares);
+	n->spares = (unsigned)spares;
 	n->sup.give_up.on_give_up = ON_GIVE_UP_KEEP;
 	struct config_node first = { .kind = CONFIG_PROCESS };
 	child_spec_default(&first.spec, CHILD_WORKER);

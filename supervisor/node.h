@@ -23,6 +23,8 @@ struct process {
 	struct node *node;
 	struct child *child;        /* NULL: its record is gone (only of a dead one) */
 	uint64_t incarnation;
+	uint64_t group;             /* its cgroup's number: the incarnation, or one of its own where it was a spare */
+	const struct config_node *spare_of; /* the pool it waits for; NULL: it is somebody */
 	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
 	struct loop_source pidfd, life_source, output, report, heard; /* heard: of ready = notify */
 	uid_t uid;                  /* that it runs as */
@@ -97,6 +99,8 @@ struct node {
 	struct process *dead, **dead_tail;      /* reaped in this turn of the loop: deaths_conclude */
 	struct { struct child *child; uint64_t incarnation; } *births; /* decided, not forked yet: births_go_on */
 	size_t births_first, n_births, births_room;
+	struct process *spares;       /* in by_pid, and nowhere else */
+	uint64_t spares_made, spares_at_ms;
 	bool in_births;
 	uint64_t turn_began_us;
 	unsigned n_watched;           /* processes with a watchdog of sd_notify */
@@ -138,6 +142,9 @@ void process_send(struct process *p, const Troupe__Control *c);
 void process_setup(const struct node *n, const struct process *p, struct arena *a, Troupe__Setup *ret); /* what it is told of itself */
 void process_signal(struct process *p, int signal);
 void process_add(struct process *p);
+void process_know_pid(struct process *p);
+void process_forget_pid(struct process *p);
+void process_close(struct process *p);
 void process_free(struct process *p);
 void process_died(struct loop_source *pidfd, uint32_t events);
 void deaths_conclude(struct node *n);                                         /* of this turn: families, then the tree */
@@ -165,7 +172,13 @@ void birth_report(struct loop_source *s, uint32_t events);                    /*
 void births_go_on(struct node *n);                                            /* at most for some milliseconds a turn */
 bool births_wait(const struct node *n);
 
+/* spare.c */
+struct process *spare_take(struct node *n, struct child *c);
+uint64_t spares_look(struct node *n, uint64_t now_ms);                        /* one a turn, when nothing else is to do; returns when to look again */
+void spares_end(struct node *n);
+
 /* output.c */
+void output_ready(struct loop_source *s, uint32_t events);
 void output_read(struct process *p);
 void output_flush(struct process *p);                                         /* what has no newline yet */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/base/cleanup.h"
 #include "common/base/log.h"
 #include "supervisor/node.h"
 
@@ -60,6 +61,11 @@ static void lines(struct process *p, const char *data, size_t n)
 			p->line_len = 0;
 		}
 	}
+}
+
+void output_ready(struct loop_source *s, uint32_t events)
+{
+	output_read(container_of(s, struct process, output));
 }
 
 void output_flush(struct process *p)

@@ -48,6 +48,14 @@ static void act_signal(struct node *n, const struct child *c, int signal, bool t
 		process_signal(p, SIGCONT);
 }
 
+static void act_kill(struct node *n, const struct child *c)
+{
+	const struct process *p = process_of(n, c);
+	act_signal(n, c, SIGKILL, false);
+	if (p)
+		cgroup_kill(&n->cgroup, p->group); /* its family with it, where that can be named */
+}
+
 /* --- what is told --- */
 
 static void say_down(struct node *n, const struct action *a)
@@ -115,8 +123,7 @@ static void act(struct node *n, const struct action *a)
 		act_signal(n, a->child, SIGABRT, true);
 		return;
 	case ACTION_KILL:
-		act_signal(n, a->child, SIGKILL, false);
-		cgroup_kill(&n->cgroup, a->incarnation); /* its family with it, where that can be named */
+		act_kill(n, a->child);
 		return;
 	case ACTION_ANSWER:
 		if (!reload_answered(n, a))

@@ -82,7 +82,7 @@ static void source_close(struct loop_source *s)
 	s->fd = -1;
 }
 
-static void process_close(struct process *p)
+void process_close(struct process *p)
 {
 	output_read(p);
 	output_flush(p);
@@ -97,21 +97,27 @@ static void process_close(struct process *p)
 
 /* --- the tables --- */
 
+void process_know_pid(struct process *p)
+{
+	struct process **pid = &p->node->by_pid[(unsigned)p->pid % PROCESS_BUCKETS];
+	p->next_by_pid = *pid;
+	*pid = p;
+}
+
 void process_add(struct process *p)
 {
 	struct node *n = p->node;
-	struct process **in = &n->by_incarnation[p->incarnation % PROCESS_BUCKETS], **pid = &n->by_pid[(unsigned)p->pid % PROCESS_BUCKETS];
+	struct process **in = &n->by_incarnation[p->incarnation % PROCESS_BUCKETS];
+	process_know_pid(p);
 	p->next = n->processes;
 	if (p->next)
 		p->next->previous = p;
 	n->processes = p;
 	p->next_by_incarnation = *in;
 	*in = p;
-	p->next_by_pid = *pid;
-	*pid = p;
 }
 
-static void forget_pid(struct process *p)
+void process_forget_pid(struct process *p)
 {
 	for (struct process **at = &p->node->by_pid[(unsigned)p->pid % PROCESS_BUCKETS]; *at; at = &(*at)->next_by_pid)
 		if (*at == p) {
@@ -124,7 +130,7 @@ static void process_drop(struct process *p)
 {
 	struct node *n = p->node;
 	if (p->pid > 0)
-		forget_pid(p);
+		process_forget_pid(p);
 	for (struct process **at = &n->by_incarnation[p->incarnation % PROCESS_BUCKETS]; *at; at = &(*at)->next_by_incarnation)
 		if (*at == p) {
 			*at = p->next_by_incarnation;
@@ -160,13 +166,13 @@ static bool pid_is_known(pid_t pid, void *ctx)
 static bool family_gone(struct process *p, bool swept)
 {
 	struct cgroup *c = &p->node->cgroup;
-	if (!cgroup_empty(c, p->incarnation)) {
-		cgroup_kill(c, p->incarnation);
-		if (!cgroup_empty(c, p->incarnation))
+	if (!cgroup_empty(c, p->group)) {
+		cgroup_kill(c, p->group);
+		if (!cgroup_empty(c, p->group))
 			return false;
 	}
 	if (swept)
-		cgroup_remove(c, p->incarnation);
+		cgroup_remove(c, p->group);
 	return swept;
 }
 
@@ -284,9 +290,9 @@ void deaths_conclude(struct node *n)
 	n->dead = NULL;
 	fault_point("down.before_sweep");
 	for (struct process *p = dead; p; p = p->next_dead) {
-		p->oom = cgroup_oom(&n->cgroup, p->incarnation);
-		if (!cgroup_empty(&n->cgroup, p->incarnation))
-			cgroup_kill(&n->cgroup, p->incarnation);
+		p->oom = cgroup_oom(&n->cgroup, p->group);
+		if (!cgroup_empty(&n->cgroup, p->group))
+			cgroup_kill(&n->cgroup, p->group);
 	}
 	bool swept = family_sweep(pid_is_known, n, &left) == 0;
 	for (struct process *p = dead; p; p = p->next_dead) {
@@ -312,7 +318,7 @@ void process_died(struct loop_source *s, uint32_t events)
 	if (p->report.fd >= 0)
 		birth_report(&p->report, 0);
 	loop_remove(&p->pidfd);
-	forget_pid(p);
+	process_forget_pid(p);
 	p->died_pid = p->pid;
 	p->pid = 0;
 	p->next_dead = NULL;

@@ -24,6 +24,7 @@ static void give_up(struct node *n, const struct child *c, uint64_t now_ms)
 	log_error(c->state == CHILD_FAILED ? "the node cannot start: an actor cannot be started" : "the node cannot start: an actor does not come up", LOG_S("child", c->name),
 	          LOG_S("state", child_state_name(c->state)));
 	n->start_failed = n->stopping = true;
+	spares_end(n);
 	step(n, &(struct event){ .kind = EVENT_SHUTDOWN, .now_ms = now_ms, .within_ms = n->config->stop_timeout_ms, .fast = true });
 }
 

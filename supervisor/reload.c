@@ -236,6 +236,8 @@ void reload(struct node *n, const struct reload_request *r)
 			ask_fail(n, r->watcher, r->control_ref, r->id, &e);
 		return;
 	}
+	if (!r->dry)
+		spares_end(n); /* they are of the old configuration */
 	struct config *old = n->config;
 	struct event ev = { .kind = EVENT_RELOAD, .now_ms = loop_now_ms(n->loop), .ref = RELOAD_REF, .wanted = wanted, .dry = r->dry, .restart_changed = r->restart_changed,
 		            .as_otp = n->config->root->otp };

@@ -20,6 +20,8 @@ enum step { STEP_SIGNALS, STEP_SESSION, STEP_FD, STEP_LIMITS, STEP_DIRECTORY, ST
 static const char *const step_names[] = { "reset signals", "make a session", "set up descriptors", "set limits", "enter the directory", "take the user", "tie its life to ours", "exec" };
 struct failure { int step, error; };
 
+#define TAG_DIGITS 220 /* of a spare's number in $TROUPE_CHILD: room for the name that it will have */
+
 /* What the child inherits of our environment. */
 static const char *const inherited[] = { "PATH", "LANG", "LC_ALL", "TZ", "HOME", "USER", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
 #ifdef TROUPE_FAULT_POINTS
@@ -42,7 +44,9 @@ static char **make_environment(const struct launch *l, const struct spawn_where 
 	}
 	if (!getenv("PATH"))
 		env[n++] = strdup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-	if (asprintf(&env[n], "TROUPE_CHILD=%s.%llu", where->name, (unsigned long long)where->incarnation) > 0)
+	if (where->spare && asprintf(&env[n], "TROUPE_CHILD=spare:%s.%0*llu", where->name, TAG_DIGITS, (unsigned long long)where->incarnation) > 0)
+		n++;
+	if (!where->spare && asprintf(&env[n], "TROUPE_CHILD=%s.%llu", where->name, (unsigned long long)where->incarnation) > 0)
 		n++;
 	if (asprintf(&env[n], "TROUPE_NODE=%s", where->node) > 0)
 		n++;

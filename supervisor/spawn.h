@@ -16,6 +16,7 @@ struct spawn_where {
 	const char *node;        /* node id, for $TROUPE_NODE */
 	const char *name;        /* child's name, for $TROUPE_CHILD */
 	uint64_t incarnation;
+	bool spare;              /* it will hear later who it is; $TROUPE_CHILD is spare:NAME.NUMBER, with room for that */
 	const char *notify_socket; /* for $NOTIFY_SOCKET; NULL: none */
 	const char *directory;   /* working directory where the launch names none */
 	uid_t uid;               /* (uid_t)-1: stay */

@@ -44,10 +44,13 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 	ready_look(n, now_ms);
 	if (now_ms >= tree_next_due(n->tree))
 		step(n, &(struct event){ .kind = EVENT_TIME, .now_ms = now_ms });
+	uint64_t spares_ms = spares_look(n, now_ms);
 	uint64_t due = tree_next_due(n->tree), write_at_ms = evidence_tick(n, now_ms); /* last: what was decided is written before we sleep */
 	if (births_wait(n) || n->dead)
 		return now_ms; /* after a look at who is calling */
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
+	if (spares_ms < at_ms)
+		at_ms = spares_ms;
 	if (beat_ms < at_ms)
 		at_ms = beat_ms;
 	if (write_at_ms < at_ms)
@@ -72,6 +75,7 @@ static void shut_down(struct node *n, bool fast)
 	if (!n->stopping)
 		outbox_say(n, "info", "node.stopping", NULL, NULL, "%s", e.fast ? "at once" : "in order");
 	n->stopping = true;
+	spares_end(n);
 	notify_send(&n->notify, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (unsigned long long)(n->config->stop_timeout_ms + 5000) * 1000);
 	step(n, &e);
 }
@@ -194,6 +198,7 @@ static int open_node(struct node *n)
 
 static void close_node(struct node *n)
 {
+	spares_end(n);
 	while (n->processes)
 		process_free(n->processes);
 	while (n->queued) {

@@ -49,10 +49,12 @@ static int setup_complete(struct arena *arena, Troupe__Setup *s)
 	return 0;
 }
 
-int control_open(struct actor *a)
+int control_open(struct actor *a, bool spare)
 {
 	struct pollfd p = { .fd = LIFELINE_FD, .events = POLLIN };
-	uint64_t until = clock_mono_ms() + SETUP_WAIT_MS;
+	uint64_t until = spare ? TIME_NEVER : clock_mono_ms() + SETUP_WAIT_MS;
+	if (spare)
+		channel_prepare();
 	Troupe__Control *c = NULL;
 	struct error e = { 0 };
 	int fd, r = ERROR_NOT_FOUND;
@@ -60,7 +62,7 @@ int control_open(struct actor *a)
 	lifeline_init(&a->lifeline, LIFELINE_FD);
 	while (r == ERROR_NOT_FOUND) {
 		uint64_t now = clock_mono_ms();
-		if (now >= until || (poll(&p, 1, (int)(until - now)) < 0 && errno != EINTR))
+		if (now >= until || (poll(&p, 1, until == TIME_NEVER ? -1 : (int)(until - now)) < 0 && errno != EINTR))
 			break;
 		if (!p.revents)
 			continue;

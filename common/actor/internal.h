@@ -230,7 +230,7 @@ void role_forget(struct actor *a);               /* after a reload */
 /* --- control.c --- */
 
 struct backlog { struct backlog *next; size_t len; uint8_t data[]; };
-int control_open(struct actor *a);               /* waits for Setup. 0, or an exit code */
+int control_open(struct actor *a, bool spare);               /* waits for Setup. 0, or an exit code */
 int control_watch(struct actor *a);              /* from now on in the loop */
 int control_send(struct actor *a, const Troupe__Control *c, int fd); /* 0; negative: leave */
 void control_note(struct actor *a, const char *text);

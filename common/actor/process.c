@@ -303,6 +303,16 @@ static void actor_free(struct actor *a)
 	arena_unref(a->first_setup);
 }
 
+/* A spare that becomes somebody says so in its environment, where the supervisor and people look for it: in place, since that is what /proc shows. */
+static void take_name(char *tag, const Troupe__Setup *setup)
+{
+	char name[512] = "";
+	size_t room = strlen(tag);
+	int n = snprintf(name, sizeof name, "%s.%llu", setup->address, (unsigned long long)setup->incarnation);
+	if (n > 0 && (size_t)n <= room && room < sizeof name)
+		memcpy(tag, name, room + 1); /* zeros behind it */
+}
+
 int actor_main(const struct actor_def *def, int argc, char **argv)
 {
 	static struct actor the_actor;
@@ -317,7 +327,11 @@ int actor_main(const struct actor_def *def, int argc, char **argv)
 	}
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fault_role(def->type);
-	int code = control_open(a);
+	char *tag = getenv("TROUPE_CHILD");
+	bool spare = tag && strncmp(tag, "spare:", 6) == 0;
+	int code = control_open(a, spare);
+	if (!code && spare)
+		take_name(tag, a->setup);
 	if (!code)
 		code = actor_start(a);
 	if (code)

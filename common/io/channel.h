@@ -39,6 +39,8 @@ extern const struct channel_limits channel_limits_default;      /* 1 MiB, 4,096,
 
 /* Initialises nng on first use, with all signals blocked, so that its threads never take one. The hub adds its eventfd to the loop.
  * 0 or -errno. */
+/* Starts the threads that the first hub would start, ahead of time. Once; 0 or -ENOMEM. */
+int channel_prepare(void);
 int channel_hub_open(struct loop *l, const struct channel_limits *limits, const struct channel_events *events, void *ctx, struct channel_hub **ret);
 struct channel_hub *channel_hub_close(struct channel_hub *h);   /* closes everything, waits for nng (bounded by an alarm, then _exit) */
 /* Hands everything that has arrived or been completed to the callbacks; the loop does it by itself, a turn calls it again after its commit.

@@ -223,6 +223,15 @@ static int nng_start(nng_aio **ret)
 	return rv ? -ENOMEM : 0;
 }
 
+int channel_prepare(void)
+{
+	nng_aio *aio;
+	int r = nng_start(&aio);
+	if (!r)
+		nng_aio_free(aio);
+	return r;
+}
+
 int channel_hub_open(struct loop *l, const struct channel_limits *limits, const struct channel_events *events, void *ctx, struct channel_hub **ret)
 {
 	struct channel_hub *h = calloc(1, sizeof(*h));

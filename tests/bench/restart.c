@@ -115,6 +115,7 @@ static void restarts(struct bench_node *n, int speaker, unsigned kills)
 	for (unsigned i = 0; i < kills; i++) {
 		pid_t pid = living(n, "worker:idle/1");
 		tell(speaker, NULL, pid);
+		pass(0.03); /* deaths are not a storm: there is a spare */
 		for (unsigned j = 0; j < 2; j++) {
 			if (j == i % 2) {
 				bare_us[i] = bare_cycle(&b);
@@ -155,6 +156,7 @@ static void hand_backs(struct bench_node *n, int speaker, int fifo, const char *
 			snprintf(name, sizeof(name), "worker:%s/%u", queue, k);
 			tell(speaker, NULL, living(n, name));
 		}
+		pass(0.03);
 		tell(speaker, queue, 0);
 		stamp_await(fifo, 1, &by);
 		double from_us = now_us();

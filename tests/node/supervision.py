@@ -422,4 +422,24 @@ def _():
         os.unlink(address)
 
 
+@story("a worker that dies is followed by its pool's spare, which takes its name and limits, and a new spare is made")
+def _():
+    def go(node):
+        node.start()
+        spare = lambda: [p for p, n in node.family().items() if n.startswith("spare:fast.")]
+        worker = lambda: [p for p, n in node.family().items() if n.startswith("worker:fast/1.")]
+        waiting = until(spare, 5, "a spare of the pool")
+        none = [n for n in node.family().values() if n.startswith("spare:plain.")]
+        kill(until(worker, 5, "the worker")[0])
+        until(lambda: worker() == waiting, 5, "the spare is the worker")
+        up = until(lambda: [r for r in node.rows("tree") if r["actor"] == "worker:fast/1" and r["state"] == "up" and r["pid"] == waiting[0]], 5, "it is up")
+        done = node.troupe("submit", "fast", "x", "--wait", timeout=30).returncode
+        again = until(lambda: spare() != waiting and spare(), 5, "another spare")
+        kill(again[0]) # one that dies unused is nobody's loss
+        until(lambda: "a spare has ended" in open(node.log).read(), 5, "its end is told")
+        return not none and len(up) == 1 and done == 0 and len(again) == 1, none, up, done, again
+    pools = '  pool "fast" { command = {"/bin/cat"} }\n  pool "plain" { command = {"/bin/cat"}  spares = 0 }\n'
+    return run(HEAD + 'queue "fast" { }\nqueue "plain" { }\nsupervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n' + pools + '}\n', go)
+
+
 tell_all()
