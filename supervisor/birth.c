@@ -14,6 +14,7 @@
 #include "supervisor/spawn.h"
 
 #define TURN_US 2000u       /* of forks in one turn of the loop; one at least */
+#define EXECS_AT_ONCE 4u    /* forked, and not yet become their programs: more of them only keep each other, and everybody else, from the processors */
 #define EXEC_TRIES 3        /* of a program that is not there */
 
 static void fail_start(struct node *n, const struct child *c, int code, const struct error *why)
@@ -34,9 +35,7 @@ void birth_report(struct loop_source *s, uint32_t events)
 	int r = spawn_report(s->fd, l, &(struct spawn_where){ .name = p->child->name, .directory = n->config->state_dir }, &why);
 	if (r == -EAGAIN)
 		return;
-	loop_remove(s);
-	close(s->fd);
-	s->fd = -1;
+	process_reported(p);
 	if (r) { /* its end comes by itself */
 		snprintf(p->start_failed, sizeof p->start_failed, "%s", r > 0 ? why.text : strerror(-r));
 		p->exec_tries = r == ERROR_NOT_FOUND || r == ERROR_NOT_ALLOWED ? EXEC_TRIES : 0;
@@ -67,6 +66,7 @@ static void born(struct node *n, struct process *p, struct child *c, const struc
 	loop_add(n->loop, &p->pidfd, s->pidfd, EPOLLIN, process_died);
 	loop_add(n->loop, &p->output, s->output, EPOLLIN, output_ready);
 	loop_add(n->loop, &p->report, s->report, EPOLLIN, birth_report);
+	n->n_execs++;
 	if (s->lifeline >= 0)
 		loop_add(n->loop, &p->life_source, s->lifeline, EPOLLIN, control_ready);
 	if (heard >= 0) {
@@ -142,6 +142,11 @@ bool births_wait(const struct node *n)
 	return n->births_first < n->n_births;
 }
 
+bool births_could_go_on(const struct node *n)
+{
+	return births_wait(n) && n->n_execs < EXECS_AT_ONCE;
+}
+
 void birth_order(struct node *n, struct child *c)
 {
 	if (n->n_births == n->births_room) {
@@ -173,7 +178,7 @@ void births_go_on(struct node *n)
 	if (n->in_births)
 		return; /* a start that failed was told from inside */
 	n->in_births = true;
-	while (births_wait(n)) {
+	while (births_wait(n) && n->n_execs < EXECS_AT_ONCE) {
 		struct child *c = n->births[n->births_first++].child;
 		if (n->births_first == n->n_births)
 			n->births_first = n->n_births = 0;

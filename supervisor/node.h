@@ -97,10 +97,12 @@ struct node {
 	struct process *processes;
 	struct process *by_incarnation[PROCESS_BUCKETS], *by_pid[PROCESS_BUCKETS]; /* by_pid: the living */
 	struct process *dead, **dead_tail;      /* reaped in this turn of the loop: deaths_conclude */
+	struct process *mourned, **mourned_tail; /* their families were looked at; the tree is not told yet */
 	struct { struct child *child; uint64_t incarnation; } *births; /* decided, not forked yet: births_go_on */
 	size_t births_first, n_births, births_room;
 	struct process *spares;       /* in by_pid, and nowhere else */
 	uint64_t spares_made, spares_at_ms;
+	unsigned n_execs;             /* children whose exec is not reported yet */
 	bool in_births;
 	uint64_t turn_began_us;
 	unsigned n_watched;           /* processes with a watchdog of sd_notify */
@@ -145,6 +147,7 @@ void process_add(struct process *p);
 void process_know_pid(struct process *p);
 void process_forget_pid(struct process *p);
 void process_close(struct process *p);
+void process_reported(struct process *p);                                     /* nothing more will be told of its exec */
 void process_free(struct process *p);
 void process_died(struct loop_source *pidfd, uint32_t events);
 void deaths_conclude(struct node *n);                                         /* of this turn: families, then the tree */
@@ -171,6 +174,7 @@ bool birth_cancel(struct node *n, const struct child *c);                     /*
 void birth_report(struct loop_source *s, uint32_t events);                    /* what became of an exec */
 void births_go_on(struct node *n);                                            /* at most for some milliseconds a turn */
 bool births_wait(const struct node *n);
+bool births_could_go_on(const struct node *n);                                /* and nothing has to happen before */
 
 /* spare.c */
 struct process *spare_take(struct node *n, struct child *c);

@@ -19,6 +19,7 @@
 #include "supervisor/family.h"
 
 #define SWEEP_AGAIN_MS 20
+#define TURN_US 1500u       /* of deaths in one turn of the loop; one at least */
 
 struct process *process_of(struct node *n, const struct child *c)
 {
@@ -82,12 +83,18 @@ static void source_close(struct loop_source *s)
 	s->fd = -1;
 }
 
+void process_reported(struct process *p)
+{
+	p->node->n_execs -= p->report.fd >= 0;
+	source_close(&p->report);
+}
+
 void process_close(struct process *p)
 {
 	output_read(p);
 	output_flush(p);
 	source_close(&p->output);
-	source_close(&p->report);
+	process_reported(p);
 	source_close(&p->heard);
 	loop_remove(&p->life_source);
 	lifeline_fini(&p->life);
@@ -281,13 +288,9 @@ static void death_tell(struct process *p)
 }
 
 /* One look for all that died in this turn, after the last of them was reaped: by then everything that any of them has left is ours. */
-void deaths_conclude(struct node *n)
+static void families_look(struct node *n, struct process *dead)
 {
-	if (!n->dead)
-		return;
-	struct process *dead = n->dead;
 	pid_t left = 0;
-	n->dead = NULL;
 	fault_point("down.before_sweep");
 	for (struct process *p = dead; p; p = p->next_dead) {
 		p->oom = cgroup_oom(&n->cgroup, p->group);
@@ -300,10 +303,26 @@ void deaths_conclude(struct node *n)
 		p->pending_pid = left;
 	}
 	fault_point("down.after_sweep");
-	for (struct process *p = dead, *next; p; p = next) {
-		next = p->next_dead;
-		death_tell(p);
+}
+
+void deaths_conclude(struct node *n)
+{
+	if (n->dead) {
+		families_look(n, n->dead);
+		if (!n->mourned)
+			n->mourned_tail = &n->mourned;
+		*n->mourned_tail = n->dead;
+		n->mourned_tail = n->dead_tail;
+		n->dead = NULL;
 	}
+	/* The tree is told of as many as fit into a turn: who asks does not wait for hundreds. */
+	do {
+		struct process *p = n->mourned;
+		if (!p)
+			return;
+		n->mourned = p->next_dead;
+		death_tell(p);
+	} while (clock_mono_us() - n->turn_began_us < TURN_US);
 }
 
 void process_died(struct loop_source *s, uint32_t events)

@@ -10,7 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 
-#define ROUND_EVENTS 256
+#define ROUND_EVENTS 32
 
 struct loop {
 	int epoll_fd;
