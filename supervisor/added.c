@@ -74,6 +74,13 @@ int added_keep(struct node *n, const struct child *c, struct error *e)
 	return record_child(n->record, &add, e);
 }
 
+void added_runs(const struct child *c)
+{
+	struct config_node *k = c->user;
+	if (c->spec.added && c->spec.restart == RESTART_TEMPORARY && k)
+		config_forget_arguments(k);
+}
+
 void added_forget(struct node *n, const struct child *c)
 {
 	struct config_node *k = c->user;

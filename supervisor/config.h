@@ -96,10 +96,17 @@ struct config_node *config_find(const struct config *c, const char *name);
 int config_add_instance(struct config_node *above, const char *name, char *const *args, size_t n, struct config_node **ret, struct error *e);
 /* Adds the child or actor that one section of text describes to a supervisor of c that is not dynamic. 0; ERROR_CONFIG with the first complaint as e's text; -ENOMEM. */
 int config_add_section(struct config *c, struct config_node *above, const char *section, struct config_node **ret, struct error *e);
+/* Of an added child that will never be started again: all words of its command but the program. */
+void config_forget_arguments(struct config_node *n);
 /* Takes an added child out again and frees it. No record may have it as its user. */
 void config_remove(struct config_node *n);
-/* What was added to was, in its order, into is, where its supervisor is still of the same kind; calls lost for each other one. */
+/* What was added to was, in its order, into is, where its supervisor is still of the same kind; calls lost for each other one. Temporary children
+ * stay where they are. */
 void config_carry_over(const struct config *was, struct config *is, void (*lost)(const struct config_node *n, const struct error *e));
+
+/* How long it can take, at the slowest, until each limit is exceeded by a child that never stops failing: a line a supervisor with a limit. Returns how many may never be,
+ * because the level below is slower than their period. */
+unsigned config_escalation(const struct config *c, FILE *out);
 
 /* The tree of the configuration, not booted; users are the config_node of each record. 0, or ERROR_CONFIG, -ENOMEM. */
 struct tree_config;

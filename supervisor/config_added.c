@@ -168,6 +168,19 @@ int config_add_section(struct config *c, struct config_node *above, const char *
 	return r;
 }
 
+void config_forget_arguments(struct config_node *n)
+{
+	strings_free(n->args);
+	n->args = NULL;
+	for (char **a = n->launch.argv; a && *a && a[1]; a[1] = NULL)
+		for (char **rest = a + 1; *rest; rest++)
+			free(*rest);
+	strings_free(n->launch.env);
+	n->launch.env = NULL;
+	free(n->section);
+	n->section = NULL;
+}
+
 void config_remove(struct config_node *n)
 {
 	struct config_node *above = n->above, *before = NULL;
@@ -204,7 +217,7 @@ static void carry_under(const struct config_node *n, struct config *is, void (*l
 {
 	for (const struct config_node *k = n->first; k; k = k->next) {
 		struct error e = { 0 };
-		if (k->spec.added && carry(is, k, &e) != 0)
+		if (k->spec.added && k->spec.restart != RESTART_TEMPORARY && carry(is, k, &e) != 0)
 			lost(k, &e);
 		carry_under(k, is, lost);
 	}

@@ -127,6 +127,40 @@ static void warn_node(const struct config *c, const struct config_node *n, FILE 
 		warn_node(c, k, errors);
 }
 
+/* At the slowest: a limit of n in p is exceeded by n + 1 ends within p, so at most p passes; below a supervisor its give-ups are the ends. 0: there is no limit. */
+static uint64_t escalation_ms(const struct config_node *n, FILE *out, unsigned *never)
+{
+	uint64_t below_ms = 0;
+	char period[32], slow[32];
+	for (const struct config_node *k = n->first; k; k = k->next) {
+		uint64_t ms = k->kind == CONFIG_PROCESS ? 0 : escalation_ms(k, out, never);
+		if (ms > below_ms)
+			below_ms = ms;
+	}
+	const struct give_up_spec *g = &n->sup.give_up;
+	if (g->intensity == INTENSITY_UNLIMITED || n->kind == CONFIG_PROCESS)
+		return below_ms;
+	bool is_never = below_ms && below_ms != UINT64_MAX && (uint64_t)g->intensity * below_ms > g->period_ms;
+	if (below_ms == UINT64_MAX)
+		is_never = true;
+	fprintf(out, "# escalation: \"%s\" (%u in %s) ", n->name, g->intensity, format_duration(g->period_ms, period, sizeof period));
+	if (is_never) {
+		fprintf(out, "may never give up: the level below it can take %s a time\n", below_ms == UINT64_MAX ? "for ever" : format_duration(below_ms, slow, sizeof slow));
+		(*never)++;
+		return UINT64_MAX;
+	}
+	uint64_t ms = below_ms ? (g->intensity + 1) * below_ms : g->period_ms;
+	fprintf(out, "gives up after at most %s\n", format_duration(ms, slow, sizeof slow));
+	return ms;
+}
+
+unsigned config_escalation(const struct config *c, FILE *out)
+{
+	unsigned never = 0;
+	escalation_ms(c->root, out, &never);
+	return never;
+}
+
 void config_warn(const struct config *c, FILE *errors)
 {
 	warn_node(c, c->root, errors);

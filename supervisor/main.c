@@ -133,6 +133,7 @@ int main(int argc, char **argv)
 		config_dump(config, stdout);
 	} else if (o.check) {
 		config_warn(config, stderr);
+		config_escalation(config, stdout);
 		printf("%s: the configuration is right\n", o.path);
 	} else if (o.detach) {
 		code = detach(argc, argv, &o);

@@ -211,6 +211,7 @@ void ask_fail(struct node *n, uint64_t watcher, uint64_t ref, const uint8_t id[1
 int added_make(struct node *n, const Troupe__AddChild *add, struct config_node **ret, struct error *e); /* into n->config; 0 or a code with a text */
 int added_keep(struct node *n, const struct child *c, struct error *e);      /* durable when it returns 0, where it is to be */
 void added_forget(struct node *n, const struct child *c);                     /* its record goes: so do its definition and what is kept of it */
+void added_runs(const struct child *c);                                       /* a temporary one needs its arguments no more */
 void added_restore(struct node *n);                                           /* before the tree is made */
 void added_lost(const struct config_node *k, const struct error *e);
 

@@ -101,6 +101,7 @@ static void act_fact(struct node *n, const struct action *a)
 	if (said[a->fact].type)
 		outbox_say(n, said[a->fact].level, said[a->fact].type, a->child->name, NULL, "%s", said[a->fact].text);
 	if (a->fact == FACT_UP && !a->child->sup) {
+		added_runs(a->child);
 		struct process *p = process_of(n, a->child);
 		if (p)
 			outbox_up(n, p);

@@ -319,6 +319,40 @@ def _():
     return run(tree('  supervisor "many" { side_by_side = yes\n%s  }\n' % "".join(bare("n%d" % i) for i in range(500))), go)
 
 
+@story("C16: a child that crashes right after READY costs trouped less than a hundredth of a processor, and its alarm is raised once")
+def _():
+    def go(node):
+        node.start()
+        ticks = lambda: sum(int(x) for x in open("/proc/%d/stat" % node.process.pid).read().rsplit(")", 1)[1].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+        until(lambda: "backoff_alarm" in open(node.log).read(), 10, "the third wait")
+        began, used = time.monotonic(), ticks()
+        seconds = float(os.environ.get("TROUPE_BACKOFF_SECONDS", "6"))
+        until(lambda: time.monotonic() - began > seconds, seconds + 5, "the time")
+        share = (ticks() - used) / (time.monotonic() - began)
+        starts = len(lives(node, "start"))
+        return share < 0.01 * (5 if node.is_sanitized() else 1) and starts <= 2 + 9 and open(node.log).read().count("backoff_alarm") == 1, share, starts
+    return run(tree(stub("bad", "leave=0,1", immediate=2)), go)
+
+
+@story("E14: the arguments of temporary children are not kept once they run, those of others are")
+def _():
+    def go(node):
+        node.start()
+        pid, big = node.process.pid, "x" * 100000
+        before = rss_kib(pid)
+        for i in range(60):
+            if node.troupe("actor", "add", "temporaries", "t%d" % i, "--", "1000", big).returncode:
+                return False, "add t%d" % i
+        temporary = rss_kib(pid) - before
+        for i in range(60):
+            if node.troupe("actor", "add", "others", "o%d" % i, "--", "1000", big).returncode:
+                return False, "add o%d" % i
+        others = rss_kib(pid) - before - temporary
+        return node.is_sanitized() or (temporary < 3000 and others > 6000 * 0.9), temporary, others
+    template = '  supervisor "%s" { strategy = dynamic\n    child "%s" { restart = %s  command = {"/bin/sh", "-c", "exec sleep $0"} }\n  }\n'
+    return run(tree(template % ("temporaries", "t", "temporary"), template % ("others", "o", "permanent"), front=True), go)
+
+
 @story("H13: a child that dies at any moment between its fork and its READY is one failed attempt, and never two")
 def _():
     def go(node):

@@ -30,6 +30,17 @@ WRONG = [
     ("intensity without period", GOOD.replace('"root" {', '"root" { intensity = 3'), 3, "intensity", "period"),
     ("two queues of one name", GOOD + 'queue "q" { }\n', 7, "q", "."),
     ("no supervisor", 'user = ""\n', None, "supervisor", "."),
+    ("a key of a supervisor that is nearly right (J06)", GOOD.replace('"root" {', '"root" { stratgy = one_for_one'), 3, "stratgy", "strategy"),
+    ("a negative intensity (J01)", GOOD.replace('"root" {', '"root" { intensity = -1 period = "5s"'), 3, "intensity", "."),
+    ("a period of nothing (J01)", GOOD.replace('"root" {', '"root" { intensity = 1 period = "0s"'), 3, "period", "."),
+    ("an automatic shutdown that there is not (J01)", GOOD.replace('"root" {', '"root" { auto_shutdown = sometimes'), 3, "sometimes", "any_significant"),
+    ("a significant child where nothing shuts down (F01)", GOOD.replace("  pool", '  child "c" { command = {"/bin/true"}  restart = transient  significant = yes }\n  pool'), 5, "bad_combination", "."),
+    ("a dynamic supervisor that shuts down automatically (F15)", GOOD.replace("  pool", '  supervisor "d" { strategy = dynamic  auto_shutdown = any_significant  child "c" { command = {"/bin/true"} } }\n  pool'), 5, "bad_combination", "."),
+    ("a dynamic supervisor without a template (K06)", GOOD.replace("  pool", '  supervisor "d" { strategy = dynamic }\n  pool'), 5, "bad_start_spec", "child"),
+    ("two templates (K06)", GOOD.replace("  pool", '  supervisor "d" { strategy = dynamic\n child "a" { command = {"/bin/true"} }\n child "b" { command = {"/bin/true"} } }\n  pool'), 7, "bad_start_spec", "child"),
+    ("max_children where nothing is dynamic", GOOD.replace('"root" {', '"root" { max_children = 3'), 3, "max_children", "dynamic"),
+    ("an exit status that is none", GOOD.replace("  pool", '  child "c" { command = {"/bin/true"}  fatal_codes = {"300"} }\n  pool'), 5, "300", "255"),
+    ("a watchdog of a program that does not speak", GOOD.replace("  pool", '  child "c" { command = {"/bin/true"}  watchdog = "2s" }\n  pool'), 5, "watchdog", "notify"),
     ("two supervisors at the top", GOOD + 'supervisor "second" { }\n', 7, "supervisor|second", "."),
 ]
 with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
@@ -43,6 +54,7 @@ with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
                   "tasks under the user who owns the store are warned of", right.stderr)
         open(path, "w").write(GOOD.replace("mode = exec", 'mode = exec  user = "nobody"'))
         tap.point(check().stderr == "", "tasks under a user of their own are not")
+    differences = []
     for what, text, line, message, cure in WRONG:
         open(path, "w").write(text)
         done = check()
@@ -50,4 +62,14 @@ with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
         place = re.match(r"%s:(\d+): (.+) \[([a-z-]+)\]$" % re.escape(path), first)
         ok = done.returncode == 78 and place and (line is None or int(place.group(1)) == line) and re.search(message, place.group(2)) and re.match(r"  .*" + cure, rest)
         tap.point(ok, what + " is refused with file, line and cure", "status %d" % done.returncode, done.stderr)
+        started = subprocess.run([build + "/supervisor/trouped", "-c", path], capture_output=True, text=True, timeout=30)
+        differences += [what] if (started.returncode, started.stderr) != (done.returncode, done.stderr) else []
+    tap.point(not differences, "J07: a start gives the same verdict in the same words, and starts nothing", differences)
+    open(path, "w").write('x-owner = "ops"\n' + GOOD.replace("size = 1", 'size = 1  x-cost-centre = "17"'))
+    tap.point(check().returncode == 0, "J06: keys that begin with x- are anybody's", check().stderr)
+    open(path, "w").write(GOOD.replace('"root" {', '"root" { intensity = 1  period = "60s"\n  supervisor "sub" { intensity = 10  period = "10s"\n    child "c" { command = {"/bin/true"} } }\n'
+                                       '  supervisor "slow" { intensity = 1  period = "2m"\n    supervisor "s2" { intensity = 1  period = "5m"  child "d" { command = {"/bin/true"} } } }\n'))
+    said = check().stdout
+    tap.point('"sub" (10 in 10s) gives up after at most 10s' in said and '"slow" (1 in 2m) may never give up' in said and '"root" (1 in 1m) may never' in said,
+              "G12: how long each limit takes to escalate is said, and which one never does", said)
 tap.end()

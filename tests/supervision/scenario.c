@@ -136,7 +136,7 @@ static void perform(struct scenario *s, const struct action *a)
 		s->ended = true;
 		return;
 	case ACTION_FREE:
-		NEED(!x || x->alive == 0);
+		NEED(!x || x->alive == 0 || x->alive != a->child->incarnation); /* another record may have its name by now */
 		return;
 	case ACTION_UP:
 	case ACTION_FACT:
@@ -370,6 +370,9 @@ static bool do_event(struct scenario *s, const char *verb, const char *name)
 	} else if (strcmp(verb, "prove") == 0) {
 		NEED(c != NULL);
 		step(s, (struct event){ .kind = EVENT_PROVEN, .child = c, .incarnation = c->incarnation });
+	} else if (strcmp(verb, "extend") == 0) {
+		NEED(c != NULL);
+		step(s, (struct event){ .kind = EVENT_EXTEND, .child = c, .incarnation = c->incarnation, .within_ms = 1000 });
 	} else if (strcmp(verb, "fatal") == 0) {
 		NEED(c && x->alive);
 		uint64_t incarnation = x->alive;
