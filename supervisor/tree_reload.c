@@ -268,8 +268,13 @@ static void spec_apply(struct tree *t, struct child *c, const struct child *w, b
 	if (c->core.leaving) {
 		/* It was on its way out and is wanted again. */
 		c->core.leaving = c->held = false;
-		if (c->state == CHILD_STOPPING)
+		if (c->state == CHILD_STOPPING) {
 			stop_and_come_back(t, c);
+		} else if (c->state == CHILD_UP && c->core.ordered) {
+			/* A victim of a group restart that was not asked yet: it is one again. */
+			c->core.comeback = true;
+			c->due_at_ms = t->now_ms;
+		}
 	}
 	if (!changed || c->sup || !child_is_alive(c))
 		return;
