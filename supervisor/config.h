@@ -50,6 +50,7 @@ struct config_node {
 	bool otp;                  /* of a supervisor: profile = otp */
 	bool durable;              /* of a supervisor: children added at run time outlive the node */
 	struct config_node *template_; /* of a dynamic supervisor: what its children are made from */
+	char **links;              /* of a process: who dies with it, and it with whom */
 	char **args;               /* of a child made from a template: its own */
 	char *section;             /* of a child added at run time otherwise: its text */
 	uint64_t seq;              /* of an added one */
@@ -62,6 +63,7 @@ struct config {
 	char *run_dir, *state_dir, *libexec_dir, *user;
 	uid_t uid;                 /* of user; (uid_t)-1: stay who we are */
 	gid_t gid;
+	bool has_links;            /* some child has */
 	bool has_users;            /* some child or pool has a user of its own */
 	char *log_format, *log_level;
 	uint64_t stop_timeout_ms, turn_timeout_ms, disk_timeout_ms;
@@ -74,6 +76,9 @@ struct config {
 	struct config_source { char *key, *value, *from; } *sources;
 	size_t n_sources;
 };
+
+char **strings_copy(char *const *list);  /* ended by NULL; NULL for NULL, or without memory */
+void strings_free(char **list);          /* NULL accepted */
 
 /* Reads path. 0 with a configuration that config_free takes; or ERROR_CONFIG after each problem was written to errors as
  *     file:line: message [id]

@@ -41,6 +41,11 @@ static char **strings_join(char *const *a, char *const *b, size_t n_b)
 	return all;
 }
 
+char **strings_copy(char *const *list)
+{
+	return list ? strings_join(list, NULL, 0) : NULL;
+}
+
 static char *copy(const char *s, bool *failed)
 {
 	char *c = s ? strdup(s) : NULL;
@@ -67,6 +72,7 @@ static struct config_node *node_copy(const struct config_node *from, const char 
 	n->launch.user = copy(from->launch.user, &failed);
 	n->name = copy(name, &failed);
 	n->title = copy(from->title, &failed);
+	n->links = strings_copy(from->links);
 	failed |= !n->launch.argv || (from->launch.env && !n->launch.env);
 	if (failed) {
 		node_free(n);

@@ -21,7 +21,6 @@ void roles_finish(struct config *c);                     /* the defaults where n
 struct config_node *node_new(struct config_node *above, enum config_kind kind, const char *name, unsigned line); /* appended to above, the template of a dynamic one; NULL without memory */
 uint64_t launch_fingerprint(const struct config_node *n); /* of a process: what makes it stale when it changes */
 void node_append(struct config_node *above, struct config_node *n);
-void strings_free(char **list);                          /* ended by NULL; NULL accepted */
 void read_section(struct config *c, struct text *t, cfg_t *s, struct config_node *above); /* an actor or a child */
 void node_free(struct config_node *n);                   /* with all below it; NULL accepted */
 void read_supervisor(struct config *c, struct text *t, cfg_t *s, struct config_node *n); /* and its children */

@@ -198,6 +198,7 @@ static cfg_opt_t *make_options(struct text *t)
 	for (unsigned i = 0; i < ELEMENTS(processes); i++) {
 		make_keys(processes[i], process_keys);
 		make(processes[i], LIST("env"));
+		make(processes[i], LIST("links"));
 		make(processes[i], LIST("command"));
 		make(processes[i], LIST("clean_codes"));
 		make(processes[i], LIST("fatal_codes"));

@@ -92,6 +92,7 @@ void node_free(struct config_node *n)
 	}
 	node_free(n->template_);
 	strings_free(n->args);
+	strings_free(n->links);
 	free(n->section);
 	free(n->name);
 	free(n->title);
@@ -239,6 +240,8 @@ static void read_process(struct config *c, struct text *t, cfg_t *s, struct conf
 	}
 	read_user(c, t, s, l);
 	l->env = text_list(t, s, "env", NULL);
+	n->links = text_list(t, s, "links", NULL);
+	c->has_links |= n->links != NULL;
 	for (char **e = l->env; e && *e; e++)
 		if (!strchr(*e, '=') || **e == '=')
 			text_complain(t, s, "env", "config-value", "write \"NAME=value\"", "env has \"%s\", which is no NAME=value", *e);
@@ -429,12 +432,14 @@ static void read_pool(struct config *c, struct text *t, cfg_t *s, struct config_
 		w->launch.user = first.launch.user ? strdup(first.launch.user) : NULL;
 		w->launch.env = NULL; /* the pool's environment is its tasks' */
 		w->launch.directory = NULL; /* its tasks', too */
+		w->links = strings_copy(first.links);
 		w->title = strdup("worker");
 		w->pool = n->pool;
 		set_program(c, t, s, w, "worker");
 	}
 	strings_free(first.launch.env);
 	free(first.launch.directory);
+	strings_free(first.links);
 	free(first.launch.user);
 }
 

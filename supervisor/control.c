@@ -111,6 +111,12 @@ static void handle(struct process *p, const Troupe__Control *c, int fd)
 	case TROUPE__CONTROL__BODY_DEMONITOR:
 		monitor_drop(p->node, p->incarnation, c->demonitor);
 		return;
+	case TROUPE__CONTROL__BODY_LINK:
+		link_add(p, c->link);
+		return;
+	case TROUPE__CONTROL__BODY_UNLINK:
+		link_drop(p, c->unlink);
+		return;
 	case TROUPE__CONTROL__BODY_RELAY:
 		if (!is_front(p))
 			break;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "supervisor/node.h"
 
-static void down_send(struct process *to, const struct obituary *o)
+void monitor_tell(struct process *to, const struct obituary *o, bool linked)
 {
 	Troupe__Control c = TROUPE__CONTROL__INIT;
 	Troupe__Down d = TROUPE__DOWN__INIT;
@@ -20,6 +20,7 @@ static void down_send(struct process *to, const struct obituary *o)
 	else
 		d.exit_code = o->number;
 	d.ordered = o->ordered;
+	d.linked = linked;
 	d.tokens = o->tokens;
 	d.n_tokens = o->n_tokens;
 	c.body_case = TROUPE__CONTROL__BODY_DOWN;
@@ -65,7 +66,7 @@ void monitor_fire(struct node *n, const struct obituary *o)
 		}
 		struct process *watcher = process_numbered(n, m->watcher);
 		if (watcher)
-			down_send(watcher, o);
+			monitor_tell(watcher, o, false);
 		if (o->pending) {
 			at = &m->next;
 			continue;
@@ -95,7 +96,7 @@ void monitor_add(struct process *watcher, const Troupe__Monitor *want)
 		if (o && strcmp(o->address, want->address) != 0)
 			o = NULL;
 		strncpy(unknown.address, want->address, CHILD_NAME_MAX);
-		down_send(watcher, o ? o : &unknown);
+		monitor_tell(watcher, o ? o : &unknown, false);
 		if (!o || !o->pending)
 			return;
 	}

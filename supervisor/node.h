@@ -1,6 +1,6 @@
 #pragma once
 /* Inside the shell: what one running node knows. The files: supervisor.c opens, runs and closes it; perform.c does what the tree decides; birth.c forks a child's process, process.c is its
- * life and death; control.c hears the children; monitor.c tells DOWN; ask.c answers operators; watch.c looks for hung children; heard.c hears foreign
+ * life and death; control.c hears the children; monitor.c tells DOWN, links.c who dies together; ask.c answers operators; watch.c looks for hung children; heard.c hears foreign
  * programs, starter.c who started us; outbox.c brings the node's own events to topic:events; added.c keeps children that are added while the node runs; reload.c applies a changed configuration. */
 #include <stdbool.h>
 #include <signal.h>
@@ -39,6 +39,7 @@ struct process {
 	Troupe__Reason bye;
 	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
 	uint64_t deep_nonce;        /* of the watchdog's question; 0: answered */
+	uint64_t link_origin;       /* killed by a link: the first incarnation that is younger than the death it began with */
 	bool oom;                   /* the system killed one of its family for want of memory */
 	bool ended;                 /* reaped, and everybody who waits for it told */
 	bool pending;               /* dead, its family not proven empty */
@@ -103,11 +104,14 @@ struct node {
 	struct process *spares;       /* in by_pid, and nowhere else */
 	uint64_t spares_made, spares_at_ms;
 	unsigned n_execs;             /* children whose exec is not reported yet */
+	enum reason end_reason;       /* of the last end that the tree was told: what it made of it */
 	bool in_births;
 	uint64_t turn_began_us;
 	unsigned n_watched;           /* processes with a watchdog of sd_notify */
 	struct process *starter;      /* the control socket of who started us; NULL: none */
 	struct monitor *monitors;
+	struct link *links;
+	unsigned n_links;
 	struct obituary obituaries[OBITUARIES];
 	size_t n_obituaries;          /* ever */
 	struct suspicion suspicions[SUSPICIONS];
@@ -197,9 +201,16 @@ void monitor_drop(struct node *n, uint64_t watcher, const Troupe__Demonitor *onl
 const struct obituary *obituary_write(struct node *n, const struct process *dead, Troupe__Reason reason, int number);
 void obituary_prove(struct node *n, const struct process *dead);              /* its family is empty now: the second DOWN */
 void monitor_fire(struct node *n, const struct obituary *o);
+void monitor_tell(struct process *to, const struct obituary *o, bool linked); /* one DOWN */
 void monitors_free(struct node *n);
 void suspicion_note(struct node *n, const struct process *dead);
 void suspicion_tell(struct process *p);                                       /* to a new incarnation */
+
+/* links.c */
+void link_add(struct process *from, const Troupe__Link *want);
+void link_drop(struct process *from, const Troupe__Link *want);
+void links_fire(struct node *n, const struct obituary *o, char *const *names, enum reason reason, uint64_t origin); /* names: of the configuration; origin: lives from this incarnation on are not meant */
+void links_free(struct node *n);
 
 /* ask.c */
 void ask_relay(struct process *front, uint64_t ref, const Troupe__Envelope *ask);

@@ -90,6 +90,7 @@ static const struct { const char *type, *level, *text; } said[FACT_N] = {
 static void act_fact(struct node *n, const struct action *a)
 {
 	if (a->fact == FACT_DOWN || a->fact == FACT_START_FAILED) {
+		n->end_reason = a->reason;
 		log_at(a->error ? LOG_WARN : LOG_INFO, fact_name(a->fact), LOG_S("child", a->child->name), LOG_U("incarnation", a->incarnation),
 		       LOG_S("reason", reason_name(a->reason)), LOG_I("number", a->number), LOG_S("decision", decision_name(a->decision)), LOG_U("delay_ms", a->delay_ms));
 		say_down(n, a);

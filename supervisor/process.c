@@ -275,14 +275,20 @@ static void death_tell(struct process *p)
 	process_close(p);
 	p->ended = true;
 	suspicion_note(n, p);
-	monitor_fire(n, obituary_write(n, p, (Troupe__Reason)e.reason, p->end.si_status));
+	struct obituary o = *obituary_write(n, p, (Troupe__Reason)e.reason, p->end.si_status);
+	monitor_fire(n, &o);
 	monitor_drop(n, p->incarnation, NULL);
 	if (p->pending) {
 		log_warn("family is not empty yet", LOG_S("child", p->child->name), LOG_U("pid", p->pending_pid));
 		n->sweep_at_ms = e.now_ms + SWEEP_AGAIN_MS;
 	}
 	bool gone = !p->pending;
+	char **names = n->config->has_links ? strings_copy(((const struct config_node *)p->child->user)->links) : NULL; /* they may go with the record */
+	uint64_t origin = p->link_origin ? p->link_origin : tree_incarnation_next(n->tree);
+	n->end_reason = e.reason;
 	step(n, &e);
+	links_fire(n, &o, names, n->end_reason, origin);
+	strings_free(names);
 	if (gone)
 		process_free(p);
 }

@@ -209,6 +209,7 @@ static void close_node(struct node *n)
 	free(n->births);
 	evidence_close(n, false);
 	monitors_free(n);
+	links_free(n);
 	outbox_free(n->outbox);
 	starter_close(n);
 	tree_free(n->tree);

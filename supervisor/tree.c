@@ -157,6 +157,10 @@ static void tree_dispatch(struct tree *t, const struct event *e)
 		if (about_present_incarnation(e))
 			tree_stop_hung(t, e->child, e->reason);
 		return;
+	case EVENT_SIGNALLED:
+		if (about_present_incarnation(e) && !e->child->sup && tree_runs(e->child))
+			tree_stop_kill(t, e->child, e->reason);
+		return;
 	case EVENT_EXTEND:
 		if (about_present_incarnation(e))
 			tree_stop_extend(t, e->child, e->within_ms);

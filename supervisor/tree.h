@@ -59,6 +59,7 @@ enum event_kind {
 	EVENT_ENDED,        /* child, incarnation, reason, number, detail, pending, fatal_tries: the process was reaped */
 	EVENT_PROVEN,       /* child, incarnation: the family of an incarnation that ENDED with pending is gone */
 	EVENT_HUNG,         /* child, incarnation, reason watchdog or turn_timeout, detail */
+	EVENT_SIGNALLED,    /* child, incarnation, reason: a process that it is linked to has ended so; it is killed with this reason */
 	EVENT_EXTEND,       /* child, incarnation, within_ms: it asks for so much time from now on, to start or to stop */
 	EVENT_TIME,         /* something may be due */
 	EVENT_ORDER,        /* ref, order, name, force: a management call */
@@ -210,6 +211,7 @@ struct child *tree_root(const struct tree *t);                     /* NULL of an
 struct child *tree_find(const struct tree *t, const char *name);   /* NULL: not there */
 size_t tree_size(const struct tree *t);                            /* records */
 bool tree_is_stopping(const struct tree *t);
+uint64_t tree_incarnation_next(const struct tree *t);              /* what the next start will have */
 uint32_t tree_number_next(const struct tree *t);                   /* what the next record will have */
 
 /* Depth-first in start order: NULL gives the root, the last gives NULL. */

@@ -187,7 +187,7 @@ static const struct field action_fields[] = { F(U64, "incarnation", incarnation)
 
 const struct field *const tree_field_sets[FIELDS_N] = { spec_fields, sup_fields, state_fields, record_fields, tree_fields, order_fields, event_fields, action_fields };
 
-const char *const event_names[EVENT_N] = { "boot", "ready", "ignored", "start_failed", "ended", "proven", "hung", "extend", "time", "order", "add", "reload", "shutdown" };
+const char *const event_names[EVENT_N] = { "boot", "ready", "ignored", "start_failed", "ended", "proven", "hung", "signalled", "extend", "time", "order", "add", "reload", "shutdown" };
 const char *const action_names[ACTION_N] = { "spawn", "stop", "term", "abort", "kill", "answer", "complete", "exit", "fact", "change", "free" };
 
 /* --- writing -------------------------------------------------------------------------------------------------------------------- */

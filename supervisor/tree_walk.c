@@ -17,6 +17,11 @@ bool tree_is_stopping(const struct tree *t)
 	return t->stopping;
 }
 
+uint64_t tree_incarnation_next(const struct tree *t)
+{
+	return t->incarnation_next;
+}
+
 uint32_t tree_number_next(const struct tree *t)
 {
 	return t->number_next;

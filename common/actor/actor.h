@@ -129,6 +129,10 @@ int turn_connect(struct turn *t, const char *address);    /* keep a connection t
 int turn_disconnect(struct turn *t, const char *address);
 int turn_monitor(struct turn *t, const char *address, uint64_t incarnation); /* exactly one DOWN (two where the first says pending) */
 int turn_demonitor(struct turn *t, const char *address, uint64_t incarnation);
+/* Die together: the abnormal end of one ends the other, with its reason. trap: on_down is called instead, with linked, at any end of the other. incarnation 0: the
+ * present one; to one that is not there the end is noproc. */
+int turn_link(struct turn *t, const char *address, uint64_t incarnation, bool trap);
+int turn_unlink(struct turn *t, const char *address);
 int turn_wake(struct turn *t, uint64_t at_ms);            /* on_wake at this monotonic time at the latest; the earliest wish holds, until on_wake is called */
 int turn_emit(struct turn *t, const Troupe__Event *ev);   /* to topic:events, through the supervisor */
 int turn_note(struct turn *t, const char *text);          /* the status line that tree shows */

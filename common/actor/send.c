@@ -165,6 +165,32 @@ int turn_demonitor(struct turn *t, const char *address, uint64_t incarnation)
 	return address_effect(t, OP_DEMONITOR, address, incarnation);
 }
 
+int turn_link(struct turn *t, const char *address, uint64_t incarnation, bool trap)
+{
+	Troupe__Control c = TROUPE__CONTROL__INIT;
+	Troupe__Link l = TROUPE__LINK__INIT;
+	if (!address_valid(address))
+		return ERROR_BAD_REQUEST;
+	l.address = (char *)(uintptr_t)address;
+	l.incarnation = incarnation;
+	l.trap = trap;
+	c.body_case = TROUPE__CONTROL__BODY_LINK;
+	c.link = &l;
+	return turn_control(t, &c);
+}
+
+int turn_unlink(struct turn *t, const char *address)
+{
+	Troupe__Control c = TROUPE__CONTROL__INIT;
+	Troupe__Link l = TROUPE__LINK__INIT;
+	if (!address_valid(address))
+		return ERROR_BAD_REQUEST;
+	l.address = (char *)(uintptr_t)address;
+	c.body_case = TROUPE__CONTROL__BODY_UNLINK;
+	c.unlink = &l;
+	return turn_control(t, &c);
+}
+
 int turn_wake(struct turn *t, uint64_t at_ms)
 {
 	struct effect *e = turn_effect(t, OP_WAKE);

@@ -2,7 +2,7 @@
 """stub.py LOG [OPTION...]: a child that does what it is told, speaking on its lifeline by hand. Each life writes lines "NAME INCARNATION PID EVENT" to LOG.
 
 ready=SECONDS (0)  never  ignore  fail=TEXT  exit=N (before READY)  stop=SECONDS (0: how long a stop takes)  deaf (to STOP and TERM)
-leave=SECONDS,N (after READY exits with N)  orphan (a grandchild in a session of its own that ignores TERM)  flood=MEGABYTES (to stderr)"""
+leave=SECONDS,N (after READY exits with N)  link=NAME[,trap]  orphan (a grandchild in a session of its own that ignores TERM)  flood=MEGABYTES (to stderr)"""
 import os, select, signal, socket, sys, time
 
 log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -51,6 +51,9 @@ if "orphan" in options:
     orphan()
 note("ready")
 line.send(packet(20))
+if "link" in options: # to a child's present life, perhaps trapping
+    who, _, trap = options["link"].partition(",")
+    line.send(packet(32, b"\x0a" + bytes([len(who)]) + who.encode() + (b"\x18\x01" if trap else b"")))
 if "flood" in options:
     for _ in range(int(options["flood"])):
         os.write(2, (b"x" * 63 + b"\n") * 16384)
@@ -69,6 +72,8 @@ while True:
         os._exit(1)
     if message[0] == 0x1a: # PING: its nonce goes back
         line.send(packet(23, message[2:2 + message[1]]))
+    if message[0] == 0x3a: # DOWN
+        note("down")
     if message[0] == 0x22 and "deaf" not in options:
         note("stop")
         time.sleep(float(options.get("stop", 0)))

@@ -422,6 +422,35 @@ def _():
         os.unlink(address)
 
 
+@story("linked children die together of an abnormal end, a trap turns it into a DOWN, and nobody is a link to the dead")
+def _():
+    def go(node):
+        node.start()
+        starts = lambda n: len([1 for m, _, _, e in lives(node, "ready") if m == n])
+        kill(pid_of(node, "a"))
+        until(lambda: starts("b") == 2 and starts("c") == 2, 5, "b and c, in a chain of links, are new too")
+        until(lambda: "down" in [e for n, _, _, e in lives(node) if n == "t"], 5, "the one that traps is told")
+        same = re.findall(r"msg=down child=([abc]) .*?reason=(\w+)", open(node.log).read())
+        node.troupe("actor", "stop", "a", "--yes")
+        until(lambda: len([1 for n, _, _, e in lives(node, "down") if n == "t"]) >= 1, 5, "told of a stop, too")
+        until(lambda: "reason=noproc" in open(node.log).read(), 10, "the end of one that links to nobody")
+        counts = {n: starts(n) for n in "abct"}
+        return counts == {"a": 2, "b": 2, "c": 2, "t": 1} and sorted(same) == [("a", "signal"), ("b", "signal"), ("c", "signal")], counts, same
+    return run(tree(stub("a"), stub("b", "link=a"), stub("c", "link=b"), stub("t", "link=a,trap"), stub("lonely", "link=nobody", restart="temporary"), front=True), go)
+
+
+@story("links of the configuration hold for every pair of lives, and do not go round in circles")
+def _():
+    def go(node):
+        node.start()
+        starts = lambda n: len([1 for m, _, _, e in lives(node, "ready") if m == n])
+        for round in (2, 3):
+            kill(pid_of(node, "b" if round == 2 else "a"))
+            until(lambda: starts("a") == round and starts("b") == round, 5, "both are new")
+        return starts("c") == 1 and (starts("a"), starts("b")) == (3, 3), lives(node, "ready")
+    return run(tree(stub("a", links='{"b"}'), stub("b"), stub("c")), go)
+
+
 @story("a worker that dies is followed by its pool's spare, which takes its name and limits, and a new spare is made")
 def _():
     def go(node):

@@ -370,6 +370,9 @@ static bool do_event(struct scenario *s, const char *verb, const char *name)
 	} else if (strcmp(verb, "prove") == 0) {
 		NEED(c != NULL);
 		step(s, (struct event){ .kind = EVENT_PROVEN, .child = c, .incarnation = c->incarnation });
+	} else if (strcmp(verb, "linked") == 0) {
+		NEED(c && x->alive);
+		step(s, (struct event){ .kind = EVENT_SIGNALLED, .child = c, .incarnation = x->alive, .reason = REASON_EXIT });
 	} else if (strcmp(verb, "extend") == 0) {
 		NEED(c != NULL);
 		step(s, (struct event){ .kind = EVENT_EXTEND, .child = c, .incarnation = c->incarnation, .within_ms = 1000 });

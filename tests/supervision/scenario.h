@@ -7,7 +7,7 @@
  * Mode       "otp" or "ours", then optionally "backoff" (100 ms, x2, cap 800 ms, no jitter, none immediate)
  * Stimuli    separated by ';', each followed by all that happens in the same millisecond; '&' instead of ';' delivers the next one before anything reacts
  *   boot | shutdown [MS] | fast | wait MS
- *   crash A | normal A | bye A (shutdown by itself) | oom A | hung A | extend A (asks for a second more, to start or to stop) | die A (of an undying one) | prove A | fatal A
+ *   crash A | normal A | bye A (shutdown by itself) | oom A | hung A | linked A (somebody it is linked to has ended) | extend A (asks for a second more, to start or to stop) | die A (of an undying one) | prove A | fatal A
  *   reload [otp] [dry] [restart] TREE
  *   before or between: slow A MS, fail A N|always, early A STATUS (exits with it before READY), ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), pending A, info A TEXT, willing A (all of these off)
  *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME (NAME of an order: [SUPERVISOR/]NAME[.now|.old], as OTP: by the present incarnation, or the one

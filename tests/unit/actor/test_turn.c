@@ -227,11 +227,15 @@ START_TEST(every_other_wish_is_listed_as_it_was_said)
 	ck_assert_int_eq(turn_note(t, "3 ready"), 0);
 	ck_assert_int_eq(turn_emit(t, &ev), 0);
 	ck_assert_int_eq(turn_control(t, &c), 0);
+	ck_assert_int_eq(turn_link(t, "worker:a/1", 7, true), 0);
+	ck_assert_int_eq(turn_unlink(t, "worker:a/1"), 0);
+	ck_assert_int_eq(turn_link(t, "no address", 7, true), ERROR_BAD_REQUEST);
+	ck_assert_int_eq(turn_unlink(t, ""), ERROR_BAD_REQUEST);
 	ck_assert_int_eq(turn_disconnect(t, "coordinator:main"), 0);
 	ck_assert_int_eq(turn_leave(t, TROUPE__REASON__REASON_NORMAL, "done"), 0);
 	ck_assert_int_eq(turn_monitor(t, "", 7), ERROR_BAD_REQUEST);
 	static const enum effect_kind want[] = { EFFECT_CONNECT, EFFECT_MONITOR, EFFECT_DEMONITOR, EFFECT_WAKE,       EFFECT_NOTE,
-		                                 EFFECT_EMIT,    EFFECT_CONTROL, EFFECT_DISCONNECT, EFFECT_LEAVE };
+		                                 EFFECT_EMIT,    EFFECT_CONTROL, EFFECT_CONTROL, EFFECT_CONTROL, EFFECT_DISCONNECT, EFFECT_LEAVE };
 	ck_assert_uint_eq(turn_fake_effects(fake, &v), ELEMENTS(want));
 	for (size_t i = 0; i < ELEMENTS(want); i++)
 		ck_assert_int_eq(v[i].kind, want[i]);

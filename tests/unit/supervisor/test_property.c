@@ -107,7 +107,7 @@ static void random_stimulus(struct rng *r, struct scenario *s, int *n_added)
 	case 2:
 		if (!has_process(c))
 			return;
-		snprintf(line, sizeof(line), "%s %s%s", PICK(r, "crash", "normal", "bye", "oom", "hung", "fatal", "extend", c->ready ? "die" : "noexec"), c->name, "");
+		snprintf(line, sizeof(line), "%s %s%s", PICK(r, "crash", "normal", "bye", "oom", "hung", "fatal", "extend", "linked", c->ready ? "die" : "noexec"), c->name, "");
 		break;
 	case 3:
 		snprintf(line, sizeof(line), "wait %" PRIu64, rng_below(r, 2000));
