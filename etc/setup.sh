@@ -3,7 +3,7 @@
 
 setup_build_packages="gcc libc6-dev meson ninja-build pkg-config libnng-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev \
 libconfuse-dev libjansson-dev uthash-dev libsmartcols-dev"
-setup_test_packages="check nng-utils protobuf-compiler mandoc shellcheck cppcheck strace binutils procps \
+setup_test_packages="check gcovr nng-utils protobuf-compiler mandoc shellcheck cppcheck strace binutils procps \
 init-system-helpers sysvinit-utils lsb-base file bash dash python3 jq"
 
 # setup_packages build|test: installs what is missing of the named set; without root only says what is missing.
