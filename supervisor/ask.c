@@ -114,6 +114,8 @@ static Troupe__TreeRow *tree_row(const struct ask *q, const struct child *c)
 	const struct config_node *node = c->user;
 	if (!c->sup && node && node->launch.argv)
 		r->program = node->launch.argv[0];
+	if (c->sup && c->sup->spec.pool && spares_of(q->n, node) > 0)
+		r->note = arena_printf(q->arena, "%u spare", spares_of(q->n, node));
 	if (c->stale)
 		r->last_detail = (char *)"runs with an older definition";
 	if (!p)

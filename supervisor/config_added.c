@@ -145,6 +145,7 @@ int config_add_section(struct config *c, struct config_node *above, const char *
 		return -ENOMEM;
 	struct text t = { .errors = errors, .name = "section" };
 	struct config_node *last = above->last;
+	bool had_users = c->has_users;
 	cfg_t *sections[2];
 	if (text_parse(&t, wrapped) == 0 && cfg_size(t.top, "supervisor") == 1) {
 		cfg_t *in = cfg_getnsec(t.top, "supervisor", 0);
@@ -158,7 +159,12 @@ int config_add_section(struct config *c, struct config_node *above, const char *
 	text_fini(&t);
 	fclose(errors);
 	int r = 0;
-	if (good) {
+	if (good && c->has_users && !had_users) {
+		/* Its privileges were given up at the start. */
+		error_set(e, ERROR_STATE, "this node was started without users of its own for children");
+		error_cure(e, "take the user out, or write one into the configuration and start the node again");
+		r = e->code;
+	} else if (good) {
 		*ret = above->last;
 		(*ret)->spec.added = true;
 		(*ret)->spec.fingerprint = launch_fingerprint(*ret);
@@ -168,6 +174,7 @@ int config_add_section(struct config *c, struct config_node *above, const char *
 	} else {
 		r = complaint(e, said);
 	}
+	c->has_users = had_users;
 	if (r && above->last != last)
 		config_remove(above->last);
 	free(said);

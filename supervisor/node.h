@@ -183,6 +183,7 @@ bool births_could_go_on(const struct node *n);                                /*
 /* spare.c */
 struct process *spare_take(struct node *n, struct child *c);
 uint64_t spares_look(struct node *n, uint64_t now_ms);                        /* one a turn, when nothing else is to do; returns when to look again */
+unsigned spares_of(const struct node *n, const struct config_node *pool);     /* that wait */
 void spares_end(struct node *n);
 
 /* output.c */

@@ -128,7 +128,7 @@ struct process *spare_take(struct node *n, struct child *c)
 	return p;
 }
 
-static unsigned count_of(const struct node *n, const struct config_node *pool)
+unsigned spares_of(const struct node *n, const struct config_node *pool)
 {
 	unsigned k = 0;
 	for (const struct process *p = n->spares; p; p = p->next)
@@ -141,7 +141,7 @@ static const struct config_node *pool_in_want(const struct node *n)
 {
 	for (const struct child *c = tree_root(n->tree); c; c = tree_next(n->tree, c)) {
 		const struct config_node *k = c->user;
-		if (k && k->kind == CONFIG_POOL && c->state == CHILD_UP && k->first && k->spares > count_of(n, k))
+		if (k && k->kind == CONFIG_POOL && c->state == CHILD_UP && k->first && k->spares > spares_of(n, k))
 			return k;
 	}
 	return NULL;

@@ -208,7 +208,7 @@ def crowded(journals):
             over = key["child"]
             counts["over the limit"] += 1
             counts["over the limit too early"] += sum(at - t <= PERIOD_MS for t in times) < INTENSITY
-        elif record[0] == "forget" and record[1] in ("limited", over):
+        elif record[0] in ("forget", "forget_group") and record[1] in ("limited", over):
             times = []
         elif record[0] == "does" and key.get("above") == "limited" and key.get("decision") in ("restart", "backoff"):
             times = [t for t in times if at - t <= PERIOD_MS] + [at]
