@@ -240,6 +240,7 @@ def verdict(first):
 tap.note("--seconds %d --children %d --seed %d" % (options.seconds, options.children, options.seed))
 random.seed(options.seed)
 node, watch, orders, sleepers = Node(options.build, text=tree()), Watch(daemon=True), Orders(), []
+node.env["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":handle_segv=0"  # the SIGSEGV that are sent are nobody's error
 try:
     node.start()
     mark = ("TROUPE_NODE=" + node.id()).encode()
@@ -249,7 +250,6 @@ try:
 except (TimeoutError, RuntimeError, OSError, subprocess.SubprocessError) as e:
     tap.point(False, "the soak comes to its end", repr(e), rows(), *map(str, bad.items()), node.tail())
 finally:
-    watch.over.set()
     if tap.failed:
         kept = tempfile.mkdtemp(prefix="troupe-soak.", dir="/tmp")
         for path in [node.log, node.config, *glob.glob(node.dir + "/state/journal*")]:

@@ -191,6 +191,12 @@ class Node:
         return False
 
 
+def crash_signal(build):
+    """What a program that breaks gets; a sanitizer would report SIGSEGV as a finding of its own."""
+    with open(build + "/supervisor/trouped", "rb") as f:
+        return signal.SIGQUIT if b"libasan" in f.read() else signal.SIGSEGV
+
+
 def exe(pid):
     try:
         return os.readlink("/proc/%d/exe" % pid)

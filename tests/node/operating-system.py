@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """operating-system.py BUILD [WORD...]: what only an operating system can do to a supervisor. Each story has a node of its own."""
 import glob, os, random, re, signal, socket, subprocess, threading, time
-from node import exe, kill, until
+from node import crash_signal, exe, kill, until
 from stories import FRONT, HEAD, build, here, lives, pid_of, run, story, stub, trace, tree, tell_all
 
 
@@ -207,7 +207,7 @@ def _():
         shift = node.dir + "/shift"
         with open(shift, "w") as f:
             f.write("0")
-        node.start(LD_PRELOAD=build + "/tests/node/libwallclock.so", WALLCLOCK_SHIFT=shift)
+        node.start(LD_PRELOAD=build + "/tests/node/libwallclock.so", WALLCLOCK_SHIFT=shift, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
         until(lambda: row(node, "a")["state"] == "backoff", 10, "a waits")
         for day in ("86400", "-86400", "0"):
             with open(shift + ".new", "w") as f:
@@ -233,7 +233,7 @@ def _():
         while time.monotonic() < end:
             victims = named(node, "tests/stub")
             if victims:
-                kill(rng.choice(victims), rng.choice([signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM]))
+                kill(rng.choice(victims), rng.choice([signal.SIGKILL, crash_signal(build), signal.SIGTERM]))
             if rng.random() < 0.2:
                 node.troupe("actor", rng.choice(["stop", "start", "restart"]), "c%d" % rng.randrange(12), "--yes", timeout=30)
         node.stop()
@@ -287,7 +287,7 @@ def _():
             imagined = [(s["what"], s["actor"]) for s in said]
             journal = node.dir + "/state/journal"
             at = os.path.getsize(journal)
-            kill([p for p, n in node.family().items() if n.startswith(name + ".")][0], signal.SIGSEGV)
+            kill([p for p, n in node.family().items() if n.startswith(name + ".")][0], crash_signal(build))
 
             def happened():
                 with open(journal) as f:

@@ -210,6 +210,202 @@ START_TEST(every_value_of_a_specification_that_changes_is_a_change)
 }
 END_TEST
 
+/* --- events that do not fit ------------------------------------------------------------------------------------------------- */
+
+struct small { struct tree *t; struct child *root, *a, *sub, *w; struct actions actions; };
+
+static void small_begin(struct small *x)
+{
+	struct child_spec worker, above;
+	struct supervisor_spec sup;
+	x->t = tree_new(&(struct tree_config){ 0 });
+	child_spec_default(&worker, CHILD_WORKER);
+	child_spec_default(&above, CHILD_SUPERVISOR);
+	supervisor_spec_default(&sup);
+	ck_assert_int_eq(tree_add(x->t, NULL, "S", &above, &sup, NULL, &x->root), 0);
+	ck_assert_int_eq(tree_add(x->t, x->root, "a", &worker, NULL, NULL, &x->a), 0);
+	ck_assert_int_eq(tree_add(x->t, x->root, "sub", &above, &sup, NULL, &x->sub), 0);
+	worker.start_timeout_ms = 0;
+	worker.shutdown_ms = SHUTDOWN_INFINITY;
+	ck_assert_int_eq(tree_add(x->t, x->sub, "w", &worker, NULL, NULL, &x->w), 0);
+}
+
+static size_t tell(struct small *x, struct event e)
+{
+	tree_step(x->t, &e, &x->actions);
+	return x->actions.n;
+}
+#define TELL(k, c, ...) tell(&x, (struct event){ .kind = (k), .child = (c), .incarnation = (c)->incarnation, __VA_ARGS__ })
+
+START_TEST(an_event_that_does_not_fit_the_state_changes_nothing)
+{
+	struct small x;
+	small_begin(&x);
+	static const enum event_kind all[] = { EVENT_READY, EVENT_IGNORED, EVENT_START_FAILED, EVENT_ENDED, EVENT_PROVEN, EVENT_HUNG, EVENT_SIGNALLED, EVENT_EXTEND };
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) { /* nobody has been started */
+		ck_assert_uint_eq(TELL(all[i], x.a, .reason = REASON_EXIT), 0);
+		ck_assert_uint_eq(TELL(all[i], x.sub, .reason = REASON_EXIT), 0);
+		ck_assert_uint_eq(tell(&x, (struct event){ .kind = all[i] }), 0); /* about nobody */
+	}
+	ck_assert_uint_gt(tell(&x, (struct event){ .kind = EVENT_BOOT }), 0);
+	ck_assert_uint_eq(tell(&x, (struct event){ .kind = EVENT_BOOT }), 0);
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.a, .within_ms = 1), 0); /* less than it has */
+	ck_assert_uint_eq(TELL(EVENT_PROVEN, x.a), 0);
+	ck_assert_uint_gt(TELL(EVENT_READY, x.a), 0);
+	ck_assert_uint_eq(TELL(EVENT_READY, x.a), 0);
+	ck_assert_uint_eq(TELL(EVENT_IGNORED, x.a), 0);
+	ck_assert_uint_eq(TELL(EVENT_START_FAILED, x.a), 0);
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.a, .within_ms = 1000), 0);
+	ck_assert_int_eq(x.sub->state, CHILD_STARTING);
+	ck_assert_uint_eq(TELL(EVENT_READY, x.sub), 0); /* a supervisor is ready when its children are */
+	ck_assert_uint_eq(TELL(EVENT_IGNORED, x.sub), 0);
+	ck_assert_uint_eq(TELL(EVENT_ENDED, x.sub), 0);
+	ck_assert_uint_eq(TELL(EVENT_HUNG, x.sub), 0);
+	ck_assert_uint_eq(TELL(EVENT_SIGNALLED, x.sub), 0);
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.sub, .within_ms = 1000), 0);
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.w, .within_ms = 1000), 0); /* it has for ever */
+	ck_assert_uint_eq(TELL(EVENT_IGNORED, x.w), 0);
+	ck_assert_uint_eq(TELL(EVENT_IGNORED, x.w), 0);
+	ck_assert_uint_eq(TELL(EVENT_READY, x.w), 0); /* after IGNORE */
+	ck_assert_uint_gt(TELL(EVENT_ENDED, x.w, .reason = REASON_NORMAL), 0);
+	ck_assert_int_eq(x.w->state, CHILD_DONE);
+	ck_assert_int_eq(x.root->state, CHILD_UP);
+
+	/* who says IGNORE and then fails has failed */
+	tell(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_START, .name = "w" });
+	TELL(EVENT_IGNORED, x.w);
+	TELL(EVENT_ENDED, x.w, .reason = REASON_EXIT, .number = 3);
+	ck_assert_int_eq(x.w->state, CHILD_STOPPED);
+	tell(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_START, .name = "w" });
+	TELL(EVENT_READY, x.w);
+	tell(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_STOP, .name = "w" });
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.w, .within_ms = 1000), 0); /* it may take for ever */
+	ck_assert_uint_eq(TELL(EVENT_HUNG, x.w, .reason = REASON_WATCHDOG), 0);
+	tell(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_STOP, .name = "a" });
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.a, .within_ms = 1), 0); /* less than it has */
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.a, .within_ms = 60000), 0);
+	tell(&x, (struct event){ .kind = EVENT_TIME, .now_ms = 30000 });
+	ck_assert(!x.a->core.killed); /* it was given a minute */
+	tell(&x, (struct event){ .kind = EVENT_TIME, .now_ms = 60001 });
+	ck_assert(x.a->core.killed);
+	ck_assert_uint_eq(TELL(EVENT_EXTEND, x.a, .within_ms = 60000), 0); /* too late */
+	tree_free(x.t);
+}
+END_TEST
+
+START_TEST(a_shutdown_before_the_boot_is_the_end)
+{
+	struct small x;
+	small_begin(&x);
+	ck_assert_uint_eq(tell(&x, (struct event){ .kind = EVENT_SHUTDOWN, .within_ms = 1 }), 1);
+	ck_assert_int_eq(x.actions.items[0].kind, ACTION_EXIT);
+	ck_assert_uint_eq(tell(&x, (struct event){ .kind = EVENT_BOOT }), 0);
+	tree_free(x.t);
+}
+END_TEST
+
+static const char *answer_to(struct small *x, struct event e, const char **ret_detail)
+{
+	tell(x, e);
+	for (size_t i = 0; i < x->actions.n; i++)
+		if (x->actions.items[i].kind == ACTION_ANSWER) {
+			*ret_detail = x->actions.items[i].detail;
+			return x->actions.items[i].text;
+		}
+	return "";
+}
+
+START_TEST(an_order_that_lacks_something_is_answered)
+{
+	struct small x;
+	const char *detail;
+	char name[CHILD_NAME_MAX + 2];
+	struct child_spec worker;
+	struct tree *empty = tree_new(&(struct tree_config){ 0 });
+	child_spec_default(&worker, CHILD_WORKER);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	small_begin(&x);
+	tell(&x, (struct event){ .kind = EVENT_BOOT });
+	TELL(EVENT_READY, x.a);
+	TELL(EVENT_READY, x.w);
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_STOP }, &detail), "not_found");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_STOP, .name = "a", .above_name = "" }, &detail), "");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_SPEC, .name = "a", .above_name = "w" }, &detail), "noproc");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_SPEC, .name = "w", .above_name = "S" }, &detail), "not_found");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ADD, .name = "n", .spec = &worker }, &detail), "noproc");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ADD, .above_name = "S", .spec = &worker }, &detail), "bad_request");
+	ck_assert_str_eq(detail, "missing_id");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ADD, .above_name = "S", .name = "n" }, &detail), "bad_request");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ADD, .above_name = "S", .name = name, .spec = &worker }, &detail), "bad_request");
+	ck_assert_str_eq(detail, "name");
+	worker.hold = true;
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ADD, .above_name = "S", .name = "held", .spec = &worker }, &detail), "none");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_RELOAD, .wanted = empty }, &detail), "bad_request");
+	tell(&x, (struct event){ .kind = EVENT_SHUTDOWN, .within_ms = SHUTDOWN_INFINITY });
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_RELOAD, .wanted = empty }, &detail), "stopping");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_RESTART, .name = "a" }, &detail), "stopping");
+	ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_ORDER, .order = ORDER_STOP, .name = "held" }, &detail), "ok");
+	tree_free(empty);
+	tree_free(x.t);
+}
+END_TEST
+
+/* Field k of a specification, changed: false beyond the last. */
+static bool change_field(int k, struct child_spec *spec, struct supervisor_spec *sup)
+{
+	switch (k) {
+	case 0: spec->delay.immediate++; break;
+	case 1: spec->delay.immediate_window_ms++; break;
+	case 2: spec->delay.base_ms++; break;
+	case 3: spec->delay.factor_pct++; break;
+	case 4: spec->delay.cap_ms++; break;
+	case 5: spec->delay.jitter_pct++; break;
+	case 6: spec->delay.reset_after_ms++; break;
+	case 7: spec->give_up.intensity = 3; break;
+	case 8: spec->give_up.period_ms++; break;
+	case 9: spec->give_up.on_give_up = ON_GIVE_UP_ESCALATE; break;
+	case 10: sup->children_max = 7; break;
+	case 11: sup->revive_done = true; break;
+	case 12: sup->revive_stopped = true; break;
+	case 13: sup->start_once = true; break;
+	case 14: sup->gave_up_is_shutdown = true; break;
+	case 15: sup->forget_added = true; break;
+	case 16: sup->side_by_side = true; break;
+	case 17: sup->side_by_side = sup->pool = true; break;
+	case 18: sup->side_by_side = sup->dynamic = true; break;
+	default: return false;
+	}
+	return true;
+}
+
+START_TEST(each_field_alone_is_a_change_for_a_reload)
+{
+	for (int k = -1; k < 0 || k <= 18; k++) {
+		struct small x;
+		struct child_spec worker, above;
+		struct supervisor_spec sup;
+		struct child *root, *made;
+		const char *detail;
+		struct tree *wanted = tree_new(&(struct tree_config){ 0 });
+		small_begin(&x);
+		child_spec_default(&worker, CHILD_WORKER);
+		child_spec_default(&above, CHILD_SUPERVISOR);
+		supervisor_spec_default(&sup);
+		tell(&x, (struct event){ .kind = EVENT_BOOT });
+		ck_assert_int_eq(tree_add(wanted, NULL, "S", &above, &sup, NULL, &root), 0);
+		ck_assert(k < 0 || change_field(k, &worker, &sup));
+		ck_assert_int_eq(tree_add(wanted, root, "a", &worker, NULL, NULL, &made), 0);
+		ck_assert_int_eq(tree_add(wanted, root, "sub", &above, &sup, NULL, &made), 0);
+		ck_assert_int_eq(tree_add(wanted, made, "w", &x.w->spec, NULL, NULL, &made), 0);
+		ck_assert_str_eq(answer_to(&x, (struct event){ .kind = EVENT_RELOAD, .wanted = wanted, .dry = true }, &detail), "ok");
+		ck_assert_msg(x.actions.n == (k < 0 ? 1 : 2), "field %d: %zu actions", k, x.actions.n);
+		tree_free(wanted);
+		tree_free(x.t);
+	}
+}
+END_TEST
+
 static Suite *corners_suite(void)
 {
 	Suite *s = suite_create("corners");
@@ -222,6 +418,10 @@ static Suite *corners_suite(void)
 	tcase_add_test(c, orders_beyond_their_number_are_answered_busy_and_all_others_in_the_end);
 	tcase_add_test(c, a_tree_that_has_ended_answers_noproc_to_everything);
 	tcase_add_test(c, every_value_of_a_specification_that_changes_is_a_change);
+	tcase_add_test(c, an_event_that_does_not_fit_the_state_changes_nothing);
+	tcase_add_test(c, a_shutdown_before_the_boot_is_the_end);
+	tcase_add_test(c, an_order_that_lacks_something_is_answered);
+	tcase_add_test(c, each_field_alone_is_a_change_for_a_reload);
 	tcase_set_timeout(c, 60);
 	suite_add_tcase(s, c);
 	return s;
