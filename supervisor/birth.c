@@ -1,5 +1,5 @@
-/* Births: what the tree wants started is forked in its order, some milliseconds of a turn of the loop at most, so that whoever asks or dies meanwhile does not wait for a
- * thousand forks. Nobody waits for an exec: its report comes as an event. */
+/* Births: what the tree wants started is spawned in its order, some milliseconds of a turn of the loop at most, so that whoever asks or dies meanwhile does not wait for a
+ * thousand of them. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +13,7 @@
 #include "supervisor/privilege.h"
 #include "supervisor/spawn.h"
 
-#define TURN_US 2000u       /* of forks in one turn of the loop; one at least */
-#define EXECS_AT_ONCE 4u    /* forked, and not yet become their programs: more of them only keep each other, and everybody else, from the processors */
+#define TURN_US 1000u       /* of forks in one turn of the loop; one at least */
 #define EXEC_TRIES 3        /* of a program that is not there */
 
 static void fail_start(struct node *n, const struct child *c, int code, const struct error *why)
@@ -24,25 +23,6 @@ static void fail_start(struct node *n, const struct child *c, int code, const st
 	struct event e = { .kind = EVENT_START_FAILED, .now_ms = loop_now_ms(n->loop), .child = (struct child *)c, .incarnation = c->incarnation, .detail = text,
 		           .fatal_tries = code == ERROR_NOT_FOUND || code == ERROR_NOT_ALLOWED ? EXEC_TRIES : 0 };
 	step(n, &e);
-}
-
-void birth_report(struct loop_source *s, uint32_t events)
-{
-	struct process *p = container_of(s, struct process, report);
-	struct node *n = p->node;
-	const struct launch *l = &((const struct config_node *)p->child->user)->launch;
-	struct error why = { 0 };
-	int r = spawn_report(s->fd, l, &(struct spawn_where){ .name = p->child->name, .directory = n->config->state_dir }, &why);
-	if (r == -EAGAIN)
-		return;
-	process_reported(p);
-	if (r) { /* its end comes by itself */
-		snprintf(p->start_failed, sizeof p->start_failed, "%s", r > 0 ? why.text : strerror(-r));
-		p->exec_tries = r == ERROR_NOT_FOUND || r == ERROR_NOT_ALLOWED ? EXEC_TRIES : 0;
-		log_error("cannot start", LOG_S("child", p->child->name), LOG_S("why", p->start_failed));
-	} else if (!l->lifeline && !l->notify) { /* a foreign program is ready when it runs */
-		step(n, &(struct event){ .kind = EVENT_READY, .now_ms = loop_now_ms(n->loop), .child = p->child, .incarnation = p->incarnation });
-	}
 }
 
 /* The first packet. */
@@ -62,11 +42,9 @@ static void born(struct node *n, struct process *p, struct child *c, const struc
 	*p = (struct process){ .node = n, .child = c, .incarnation = c->incarnation, .group = c->incarnation, .pid = s->pid, .started_wall_ms = clock_wall_ms() };
 	process_add(p);
 	lifeline_init(&p->life, s->lifeline);
-	p->pidfd.fd = p->output.fd = p->report.fd = p->heard.fd = -1;
+	p->pidfd.fd = p->output.fd = p->heard.fd = -1;
 	loop_add(n->loop, &p->pidfd, s->pidfd, EPOLLIN, process_died);
 	loop_add(n->loop, &p->output, s->output, EPOLLIN, output_ready);
-	loop_add(n->loop, &p->report, s->report, EPOLLIN, birth_report);
-	n->n_execs++;
 	if (s->lifeline >= 0)
 		loop_add(n->loop, &p->life_source, s->lifeline, EPOLLIN, control_ready);
 	if (heard >= 0) {
@@ -132,6 +110,8 @@ static void give_birth(struct node *n, struct child *c)
 	p->uid = where.uid == (uid_t)-1 ? geteuid() : where.uid;
 	if (s.lifeline >= 0)
 		send_setup(p, a);
+	else if (!what->launch.notify) /* a foreign program is ready when it runs */
+		step(n, &(struct event){ .kind = EVENT_READY, .now_ms = loop_now_ms(n->loop), .child = c, .incarnation = c->incarnation });
 	arena_unref(a);
 }
 
@@ -140,11 +120,6 @@ static void give_birth(struct node *n, struct child *c)
 bool births_wait(const struct node *n)
 {
 	return n->births_first < n->n_births;
-}
-
-bool births_could_go_on(const struct node *n)
-{
-	return births_wait(n) && n->n_execs < EXECS_AT_ONCE;
 }
 
 void birth_order(struct node *n, struct child *c)
@@ -178,7 +153,7 @@ void births_go_on(struct node *n)
 	if (n->in_births)
 		return; /* a start that failed was told from inside */
 	n->in_births = true;
-	while (births_wait(n) && n->n_execs < EXECS_AT_ONCE) {
+	while (births_wait(n)) {
 		struct child *c = n->births[n->births_first++].child;
 		if (n->births_first == n->n_births)
 			n->births_first = n->n_births = 0;

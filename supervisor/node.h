@@ -26,15 +26,14 @@ struct process {
 	uint64_t group;             /* its cgroup's number: the incarnation, or one of its own where it was a spare */
 	const struct config_node *spare_of; /* the pool it waits for; NULL: it is somebody */
 	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
-	struct loop_source pidfd, life_source, output, report, heard; /* heard: of ready = notify */
+	struct loop_source pidfd, life_source, output, heard; /* heard: of ready = notify */
 	uid_t uid;                  /* that it runs as */
 	uint64_t watchdog_ms, beat_by_ms; /* it says WATCHDOG=1 at least so often, the next time by then; 0: no matter */
 	struct lifeline life;
 	const struct status_cell *cell;
 	char note[120];
-	char start_failed[256];     /* text of a START_FAILED frame, or of an exec that failed */
+	char start_failed[256];     /* text of a START_FAILED frame */
 	char hung[64];              /* why it was taken for hung; "" it was not */
-	uint8_t exec_tries;         /* the exec failed: worth so many tries; 0: it did not */
 	bool start_fatal, said_bye;
 	Troupe__Reason bye;
 	uint64_t pinged_at_ms;      /* 0: nothing outstanding */
@@ -103,7 +102,6 @@ struct node {
 	size_t births_first, n_births, births_room;
 	struct process *spares;       /* in by_pid, and nowhere else */
 	uint64_t spares_made, spares_at_ms;
-	unsigned n_execs;             /* children whose exec is not reported yet */
 	enum reason end_reason;       /* of the last end that the tree was told: what it made of it */
 	bool in_births;
 	uint64_t turn_began_us;
@@ -151,7 +149,6 @@ void process_add(struct process *p);
 void process_know_pid(struct process *p);
 void process_forget_pid(struct process *p);
 void process_close(struct process *p);
-void process_reported(struct process *p);                                     /* nothing more will be told of its exec */
 void process_free(struct process *p);
 void process_died(struct loop_source *pidfd, uint32_t events);
 void deaths_conclude(struct node *n);                                         /* of this turn: families, then the tree */
@@ -175,10 +172,8 @@ void starter_close(struct node *n);
 /* birth.c */
 void birth_order(struct node *n, struct child *c);                            /* to be forked in this turn of the loop or a later one; events follow */
 bool birth_cancel(struct node *n, const struct child *c);                     /* true: it was not forked yet, and never will be */
-void birth_report(struct loop_source *s, uint32_t events);                    /* what became of an exec */
 void births_go_on(struct node *n);                                            /* at most for some milliseconds a turn */
 bool births_wait(const struct node *n);
-bool births_could_go_on(const struct node *n);                                /* and nothing has to happen before */
 
 /* spare.c */
 struct process *spare_take(struct node *n, struct child *c);

@@ -19,7 +19,7 @@
 #include "supervisor/family.h"
 
 #define SWEEP_AGAIN_MS 20
-#define TURN_US 1500u       /* of deaths in one turn of the loop; one at least */
+#define TURN_US 1000u       /* of deaths in one turn of the loop; one at least */
 
 struct process *process_of(struct node *n, const struct child *c)
 {
@@ -83,18 +83,11 @@ static void source_close(struct loop_source *s)
 	s->fd = -1;
 }
 
-void process_reported(struct process *p)
-{
-	p->node->n_execs -= p->report.fd >= 0;
-	source_close(&p->report);
-}
-
 void process_close(struct process *p)
 {
 	output_read(p);
 	output_flush(p);
 	source_close(&p->output);
-	process_reported(p);
 	source_close(&p->heard);
 	loop_remove(&p->life_source);
 	lifeline_fini(&p->life);
@@ -252,8 +245,6 @@ static enum reason reason_of(const struct process *p, const siginfo_t *si)
 
 static uint8_t fatal_tries(const struct process *p)
 {
-	if (p->exec_tries)
-		return p->exec_tries;
 	return p->end.si_code == CLD_EXITED && (has_code(launch_of(p)->fatal_codes, p->end.si_status) || p->start_fatal);
 }
 
@@ -340,8 +331,6 @@ void process_died(struct loop_source *s, uint32_t events)
 		return;
 	control_drain(p); /* its last words came before its end */
 	heard_ready(&p->heard, 0);
-	if (p->report.fd >= 0)
-		birth_report(&p->report, 0);
 	loop_remove(&p->pidfd);
 	process_forget_pid(p);
 	p->died_pid = p->pid;

@@ -12,14 +12,20 @@ struct run {
 	FILE *out;
 	bool verbose;
 	unsigned line;
-	unsigned long n_events, n_same, n_different, n_damaged;
+	unsigned long n_events, n_same, n_different, n_damaged, said_at; /* said_at: of this event it was told that something is missing */
 };
 
-static void say_missing(struct run *r)
+/* Before the next event. A trouped that was killed may have written half of what it had decided: what is not there is then no difference. */
+static void say_missing(struct run *r, bool was_killed)
 {
 	size_t n = replay_missing(r->replay);
-	if (n == 0)
+	if (n == 0 || r->said_at == r->n_events)
 		return;
+	r->said_at = r->n_events;
+	if (was_killed) {
+		fprintf(r->out, "%u: the last %zu decisions of this life were not written down\n", r->line, n);
+		return;
+	}
 	fprintf(r->out, "%u: %zu more decided here than there\n", r->line, n);
 	r->n_different += n;
 }
@@ -27,9 +33,9 @@ static void say_missing(struct run *r)
 static bool take(void *ctx, const char *record)
 {
 	struct run *r = ctx;
-	bool goes_on = strncmp(record, "does ", 5) == 0 || strncmp(record, "window ", 7) == 0 || strncmp(record, "forget ", 7) == 0;
+	bool goes_on = strncmp(record, "does ", 5) == 0 || strncmp(record, "window ", 7) == 0 || strncmp(record, "forget", 6) == 0;
 	if (!goes_on)
-		say_missing(r);
+		say_missing(r, strncmp(record, "boot ", 5) == 0);
 	r->line++;
 	switch (replay_line(r->replay, record)) {
 	case REPLAY_PASSED:
@@ -61,7 +67,7 @@ static int replay_here(const char *path, bool verbose, FILE *out)
 	if (!r.replay)
 		return 71;
 	int code = journal_each(path, take, &r, &line);
-	say_missing(&r);
+	say_missing(&r, true);
 	replay_free(r.replay);
 	if (code < 0) {
 		fprintf(stderr, "trouped: %s: %s\n", path, strerror(-code));

@@ -90,8 +90,7 @@ static void spare_make(struct node *n, const struct config_node *pool)
 	p->uid = where.uid == (uid_t)-1 ? geteuid() : where.uid;
 	n->spares = p;
 	lifeline_init(&p->life, s.lifeline);
-	p->report.fd = p->heard.fd = -1;
-	close(s.report); /* a program that is not there ends, and is told of */
+	p->heard.fd = -1;
 	loop_add(n->loop, &p->pidfd, s.pidfd, EPOLLIN, spare_died);
 	loop_add(n->loop, &p->output, s.output, EPOLLIN, spare_output);
 	process_know_pid(p);

@@ -9,7 +9,6 @@ struct spawned {
 	int pidfd;      /* owned by the caller */
 	int lifeline;   /* our end, or -1; owned by the caller */
 	int output;     /* read end of stdout and stderr, non-blocking; owned by the caller */
-	int report;     /* readable when the exec has happened or failed: spawn_report; non-blocking; owned by the caller */
 };
 
 struct spawn_where {
@@ -25,13 +24,9 @@ struct spawn_where {
 	int cgroup;              /* descriptor of the cgroup.procs to enter; -1: none. Stays the caller's */
 };
 
-/* Everything is allocated before the fork; between fork and exec only async-signal-safe calls. The child gets: signals at default and unblocked, a session of
+/* Everything is allocated before; between clone and exec only async-signal-safe calls. The child gets: signals at default and unblocked, a session of
  * its own, stdin from /dev/null, stdout and stderr into one pipe, the lifeline on fd 3, nothing else open, its limits, a clean environment,
  * its user, no_new_privs, and SIGKILL when its parent dies.
- * Returns when it has been forked; nobody waits for its exec. 0; ERROR_STORE (no descriptors, no process): e says which call, path and errno name; nothing is left
- * behind. */
+ * Returns when the exec has happened or failed. 0; ERROR_NOT_FOUND and ERROR_NOT_ALLOWED (ENOENT, EACCES of the program), ERROR_STORE (other errno): e says
+ * which call, path and errno name; nothing is left behind. */
 int spawn(const struct launch *l, const struct spawn_where *where, struct spawned *ret, struct error *e);
-
-/* What became of the exec, once its report is readable. 0: it has happened. -EAGAIN: not known yet. ERROR_NOT_FOUND and ERROR_NOT_ALLOWED (ENOENT, EACCES of the program),
- * ERROR_STORE (other errno): e says which call, path and errno name; the process ends by itself with status 127. */
-int spawn_report(int report, const struct launch *l, const struct spawn_where *where, struct error *e);

@@ -46,7 +46,7 @@ static uint64_t tick(void *ctx, uint64_t now_ms)
 		step(n, &(struct event){ .kind = EVENT_TIME, .now_ms = now_ms });
 	uint64_t spares_ms = spares_look(n, now_ms);
 	uint64_t due = tree_next_due(n->tree), write_at_ms = evidence_tick(n, now_ms); /* last: what was decided is written before we sleep */
-	if (births_could_go_on(n) || n->dead || n->mourned)
+	if (births_wait(n) || n->dead || n->mourned)
 		return now_ms; /* after a look at who is calling */
 	uint64_t at_ms = n->ping_at_ms < n->sweep_at_ms ? n->ping_at_ms : n->sweep_at_ms;
 	if (spares_ms < at_ms)

@@ -242,7 +242,15 @@ def _():
             if os.path.exists(node.dir + "/state/" + journal):
                 results.append(subprocess.run([build + "/supervisor/trouped", "--replay=" + node.dir + "/state/" + journal], capture_output=True, text=True))
         counts = [re.match(r"(\d+) events, (\d+) decisions the same, 0 different, 0 unreadable", r.stdout.splitlines()[-1]) for r in results]
-        return all(counts) and all(r.returncode == 0 for r in results) and int(counts[0].group(2)) > 200, [r.stdout[-500:] for r in results]
+        # A life that was killed in the middle of a write, and another one after it.
+        with open(node.dir + "/state/journal") as f:
+            lines = f.readlines()
+        cut = [i for i, line in enumerate(lines) if " does down " in line and " does " in lines[i + 1]][3]
+        with open(node.dir + "/torn", "w") as f:
+            f.writelines(lines[:cut + 1] + lines)
+        torn = subprocess.run([build + "/supervisor/trouped", "--replay=" + node.dir + "/torn"], capture_output=True, text=True)
+        sane = torn.returncode == 0 and torn.stdout.count("were not written down") == 1
+        return sane and all(counts) and all(r.returncode == 0 for r in results) and int(counts[0].group(2)) > 200, [r.stdout[-500:] for r in results + [torn]]
     groups = ['  supervisor "g%d" { strategy = %s  intensity = 50  period = "10s"\n%s  }\n' % (g, s, "".join(bare("c%d" % (g * 4 + i)) for i in range(4)))
               for g, s in enumerate(["one_for_one", "rest_for_one", "all_for_one"])]
     return run(tree(*groups, front=True), go)
