@@ -224,6 +224,21 @@ def _():
     return run(tree(stub("a", "leave=0,1", immediate=0, backoff_base='"6s"', backoff_jitter=0), bare("b"), front=True), go)
 
 
+@story("L18: a message that kills its worker three times is set aside as poison, and nobody is blamed")
+def _():
+    def go(node):
+        node.start()
+        bad = node.submit("q", [{"payload": "x"}])
+        until(lambda: node.rows("dlq", "list"), 30, "the task is set aside")
+        dead = node.rows("dlq", "list")
+        worker = until(lambda: [r for r in node.rows("tree") if r["actor"] == "worker:q/1" and r["state"] == "up"], 10, "the worker is up")
+        shown = node.troupe("dlq", "show", bad[0]).stdout
+        return len(dead) == 1 and "poison" in shown + str(dead) and worker[0]["restarts"] == 3 and not [r for r in node.rows("tree") if r["state"] == "failed"], dead, worker, shown
+    text = HEAD + 'queue "q" { poison_after = 3  max_attempts = 20  backoff_base = "10ms" }\nsupervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n' \
+        '  supervisor "s" { intensity = 5  period = "60s"\n    pool "q" { command = {"/bin/sh", "-c", "kill -9 $PPID; sleep 10"} }\n  }\n}\n'
+    return run(text, go)
+
+
 @story("L19: the journal of a stormy life is replayed to the same decisions, byte for byte")
 def _():
     def go(node):
@@ -365,7 +380,7 @@ def _():
 def _():
     def go(node):
         node.start(wait=False)
-        until(lambda: len(lives(node, "start")) >= 60, 60, "sixty attempts")
+        until(lambda: len(lives(node, "start")) >= 100, 120, "a hundred attempts")
         kill(node.process.pid, signal.SIGTERM)
         node.process.wait()
         with open(node.dir + "/state/journal") as f:
