@@ -3,6 +3,7 @@
  * One question after the other: was the end asked for, or part of a group restart under way; is the supervisor itself ending; did the start fail; does the
  * restart type want the child back; does a limit forbid it; after which delay, and who goes down with it. Each answer is a decision that is recorded with the end. */
 #include <assert.h>
+#include <signal.h>
 #include "supervisor/tree_state.h"
 
 #define BACKOFF_ALARM_STEP 3
@@ -205,8 +206,10 @@ static enum reason end_reason(const struct child *c, const struct tree_end *end)
 		if (c->core.killed && (end->reason == REASON_SIGNAL || end->reason == REASON_CORE || end->reason == REASON_KILLED))
 			return c->core.verdict;
 	}
-	if (c->state == CHILD_STOPPING)
-		return end->reason == REASON_NORMAL ? REASON_SHUTDOWN : end->reason;
+	if (c->state == CHILD_STOPPING) {
+		bool as_asked = end->reason == REASON_NORMAL || (end->reason == REASON_SIGNAL && end->number == SIGTERM); /* a program that knows no better way */
+		return as_asked ? REASON_SHUTDOWN : end->reason;
+	}
 	if (!c->ready && reason_is_clean(end->reason) && !c->sup && !c->core.ignored)
 		return REASON_START_FAILED;
 	return end->reason;

@@ -37,6 +37,27 @@ static json_t *row_of_answer(const char *actor, const Troupe__ChildAnswer *a, bo
 	return row;
 }
 
+/* What an answer that is not ok means. */
+static const char *hint_of(const char *word)
+{
+	static const struct { const char *word, *hint; } hints[] = {
+		{ "running", "it runs already, or still: stop it first" },
+		{ "restarting", "it is being started, or waits for it: troupe tree shows until when; --force does not wait" },
+		{ "already_started", "there is one of this name, and it runs" },
+		{ "already_present", "there is one of this name: start it, or delete it first" },
+		{ "dynamic", "a child of a dynamic supervisor is added, and goes when it is stopped" },
+		{ "max_children", "its supervisor takes no more" },
+		{ "pending", "something that its last life left behind is still alive; --force does not wait" },
+		{ "noproc", "its supervisor is not up" },
+		{ "stopping", "the node is ending" },
+		{ "start_failed", "troupe logs and troupe crashes may say more" },
+	};
+	for (size_t i = 0; i < ELEMENTS(hints); i++)
+		if (strcmp(hints[i].word, word) == 0)
+			return hints[i].hint;
+	return "";
+}
+
 /* The supervisor's word, told; the exit status. */
 static int tell_answer(struct tool *t, const char *actor, const Troupe__ChildAnswer *a, Troupe__ChildOrder__Op op)
 {
@@ -53,6 +74,8 @@ static int tell_answer(struct tool *t, const char *actor, const Troupe__ChildAns
 		printf("%s: %s, pid %u%s%s\n", actor, a->text, a->pid, a->info[0] ? ", " : "", a->info);
 	else
 		printf("%s: %s%s%s%s\n", actor, ok && !*a->text ? "ok" : a->text, a->info[0] ? " (" : "", a->info, a->info[0] ? ")" : "");
+	if (!ok && *hint_of(a->text))
+		fprintf(stderr, "  %s\n", hint_of(a->text));
 	return ok ? EXIT_OK : EXIT_NO;
 }
 

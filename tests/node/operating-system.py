@@ -327,6 +327,18 @@ def _():
                     bare("d0"), bare("d1"), front=True), go)
 
 
+@story("a program that dies of the SIGTERM it was sent was shut down, and is no crash")
+def _():
+    def go(node):
+        node.start()
+        node.troupe("actor", "stop", "a", "--yes")
+        crashes = node.rows("crashes")
+        kill([p for p, n in node.family().items() if n.startswith("b.")][0], signal.SIGTERM)
+        until(lambda: node.rows("crashes"), 5, "a SIGTERM from elsewhere is one")
+        return not crashes and [r["actor"] for r in node.rows("crashes")] == ["b"] and "reason=shutdown" in open(node.log).read(), crashes
+    return run(tree('  child "a" { command = {"/bin/sleep", "1000"} }\n', '  child "b" { command = {"/bin/sleep", "1000"} }\n', front=True), go)
+
+
 @story("five hundred children that die at once are all ready again, and nothing is left of the dead")
 def _():
     def go(node):

@@ -19,7 +19,7 @@ struct script {
 	char name[CHILD_NAME_MAX + 1];
 	uint64_t slow_ms, lazy_ms;
 	uint32_t fails;
-	bool ignore, deaf, undying, stubborn, pending;
+	bool ignore, deaf, undying, stubborn, plain, pending;
 	int exits;
 	char info[64];
 
@@ -29,7 +29,7 @@ struct script {
 	uint64_t spawned_ms;
 };
 
-enum script_event { SCRIPT_READY, SCRIPT_FAIL, SCRIPT_IGNORE, SCRIPT_END, SCRIPT_KILLED };
+enum script_event { SCRIPT_READY, SCRIPT_FAIL, SCRIPT_IGNORE, SCRIPT_END, SCRIPT_KILLED, SCRIPT_TERMED };
 
 struct coming {
 	uint64_t at_ms, seq, incarnation;
@@ -111,13 +111,13 @@ static void perform(struct scenario *s, const struct action *a)
 		return;
 	case ACTION_STOP:
 		process_must_live(a);
-		if (!x->deaf && !x->stubborn && !x->undying)
+		if (!x->deaf && !x->stubborn && !x->plain && !x->undying)
 			later(s, x, SCRIPT_END, x->lazy_ms);
 		return;
 	case ACTION_TERM:
 		process_must_live(a);
-		if (x->stubborn)
-			later(s, x, SCRIPT_END, 0);
+		if (x->stubborn || x->plain)
+			later(s, x, x->plain ? SCRIPT_TERMED : SCRIPT_END, 0);
 		return;
 	case ACTION_ABORT:
 		process_must_live(a);
@@ -257,6 +257,9 @@ static void deliver(struct scenario *s, const struct coming *m)
 	case SCRIPT_END:
 		child_ends(s, x->name, x->exits ? REASON_EXIT : REASON_NORMAL, x->exits);
 		return;
+	case SCRIPT_TERMED:
+		child_ends(s, x->name, REASON_SIGNAL, 15);
+		return;
 	case SCRIPT_KILLED:
 		child_ends(s, x->name, REASON_SIGNAL, 9);
 		return;
@@ -304,7 +307,7 @@ void scenario_drain(struct scenario *s, uint64_t ms)
 static void script_willing(struct script *x)
 {
 	x->slow_ms = x->lazy_ms = x->fails = 0;
-	x->ignore = x->deaf = x->undying = x->stubborn = x->pending = false;
+	x->ignore = x->deaf = x->undying = x->stubborn = x->plain = x->pending = false;
 	x->exits = 0;
 	x->early = -1;
 }
@@ -334,6 +337,8 @@ static bool do_script(struct scenario *s, const char *verb, struct script *x, co
 		x->undying = true;
 	else if (strcmp(verb, "stubborn") == 0)
 		x->stubborn = true;
+	else if (strcmp(verb, "plain") == 0)
+		x->plain = true;
 	else if (strcmp(verb, "pending") == 0)
 		x->pending = true;
 	else if (strcmp(verb, "exits") == 0)

@@ -9,7 +9,7 @@
  *   boot | shutdown [MS] | fast | wait MS
  *   crash A | normal A | bye A (shutdown by itself) | oom A | hung A | linked A (somebody it is linked to has ended) | extend A (asks for a second more, to start or to stop) | die A (of an undying one) | prove A | fatal A
  *   reload [otp] [dry] [restart] TREE
- *   before or between: slow A MS, fail A N|always, early A STATUS (exits with it before READY), ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), pending A, info A TEXT, willing A (all of these off)
+ *   before or between: slow A MS, fail A N|always, early A STATUS (exits with it before READY), ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), plain A (dies of it, as a program does that never heard of signals), pending A, info A TEXT, willing A (all of these off)
  *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME (NAME of an order: [SUPERVISOR/]NAME[.now|.old], as OTP: by the present incarnation, or the one
  *   before); many ABOVE NAME N (adds NAME1 to NAMEN, says how many came up); all ABOVE die|kill (says how many ended); length ABOVE; add ABOVE SPEC (below a dynamic one: a name, of its template); list NAME; due NAME (ms that it still waits)
  * Trace      +a READY, -a(r) end, ~a failed start, i:a ignored, start:a stop:a change:a stale:a of a reload, S=r supervisor ended, STOP:a TERM:a ABORT:a KILL:a with "wires", =word answers, UP, EXIT(n);
