@@ -493,6 +493,19 @@ static void do_reload(struct scenario *s, char *text)
 	tree_free(e.wanted);
 }
 
+/* What a child is, where nothing else was said. */
+static void do_fields(struct scenario *s, const char *name)
+{
+	const struct child *c = tree_find(s->tree, name);
+	NEED(c != NULL);
+	trace_say(&s->trace, "%s:%s,%s", name, c->sup ? "supervisor" : "worker", restart_name(c->spec.restart));
+	trace_say(&s->trace, c->spec.shutdown_ms == SHUTDOWN_INFINITY ? "shutdown=infinity" : "shutdown=%" PRIu64, c->spec.shutdown_ms);
+	trace_say(&s->trace, "significant=%s", c->spec.significant ? "yes" : "no");
+	if (c->sup)
+		trace_say(&s->trace, "%s intensity=%d/%" PRIu64 " auto_shutdown=%s", strategy_name(c->sup->spec.strategy), (int)c->sup->spec.give_up.intensity, c->sup->spec.give_up.period_ms,
+			  auto_shutdown_name(c->sup->spec.auto_shutdown));
+}
+
 static uint64_t length_of(struct scenario *s, const char *name)
 {
 	const struct child *sup = tree_find(s->tree, name);
@@ -585,6 +598,8 @@ static void do_one(struct scenario *s, char *text)
 		do_list(s, name);
 	else if (strcmp(verb, "due") == 0)
 		do_due(s, name);
+	else if (strcmp(verb, "fields") == 0)
+		do_fields(s, name);
 	else if (strcmp(verb, "length") == 0)
 		trace_say(&s->trace, "%" PRIu64, length_of(s, name));
 	else if (strcmp(verb, "many") == 0)

@@ -11,7 +11,7 @@
  *   reload [otp] [dry] [restart] TREE
  *   before or between: slow A MS, fail A N|always, early A STATUS (exits with it before READY), ignore A, lazy A MS, deaf A, undying A, exits A CODE, stubborn A (ends only by TERM), plain A (dies of it, as a program does that never heard of signals), pending A, info A TEXT, willing A (all of these off)
  *   start|stop|restart|kill|delete|spec|count|force NAME, forcestop NAME (NAME of an order: [SUPERVISOR/]NAME[.now|.old], as OTP: by the present incarnation, or the one
- *   before); many ABOVE NAME N (adds NAME1 to NAMEN, says how many came up); all ABOVE die|kill (says how many ended); length ABOVE; add ABOVE SPEC (below a dynamic one: a name, of its template); list NAME; due NAME (ms that it still waits)
+ *   before); many ABOVE NAME N (adds NAME1 to NAMEN, says how many came up); all ABOVE die|kill (says how many ended); length ABOVE; fields NAME (its specification, in short); add ABOVE SPEC (below a dynamic one: a name, of its template); list NAME; due NAME (ms that it still waits)
  * Trace      +a READY, -a(r) end, ~a failed start, i:a ignored, start:a stop:a change:a stale:a of a reload, S=r supervisor ended, STOP:a TERM:a ABORT:a KILL:a with "wires", =word answers, UP, EXIT(n);
  *            with "facts" also gave_up:S limit:a failed:a stuck:a overdue:a backoff:a(ms) alarm:a auto:S pending:a proven:a recovered:a decision words as -a(r)/word, ! behind errors
  *            reasons exit, signal and core are printed x */
