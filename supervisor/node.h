@@ -24,6 +24,7 @@ struct process {
 	struct child *child;        /* NULL: its record is gone (only of a dead one) */
 	uint64_t incarnation;
 	uint64_t group;             /* its cgroup's number: the incarnation, or one of its own where it was a spare */
+	uint64_t program_mark;      /* of a spare: the file it was executed from */
 	const struct config_node *spare_of; /* the pool it waits for; NULL: it is somebody */
 	pid_t pid, died_pid;        /* pid 0: dead; died_pid is what it was */
 	struct loop_source pidfd, life_source, output, heard; /* heard: of ready = notify */

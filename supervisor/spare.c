@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,6 +67,15 @@ static void spare_output(struct loop_source *s, uint32_t events)
 	log_info("output", LOG_S("spare", p->spare_of->name), LOG_S("line", text));
 }
 
+/* Which file the program is now: one that was replaced since a spare was made is not what the next worker shall run. */
+static uint64_t program_mark(const struct launch *l)
+{
+	struct stat st;
+	if (stat(l->argv[0], &st) != 0)
+		return 0;
+	return (uint64_t)st.st_ino * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000007 + (uint64_t)st.st_mtim.tv_nsec;
+}
+
 static void spare_make(struct node *n, const struct config_node *pool)
 {
 	const struct launch *l = &pool->first->launch;
@@ -75,7 +85,7 @@ static void spare_make(struct node *n, const struct config_node *pool)
 	struct process *p = calloc(1, sizeof *p);
 	if (!p)
 		return;
-	uint64_t group = SPARE_GROUPS | ++n->spares_made;
+	uint64_t group = SPARE_GROUPS | ++n->spares_made, mark = program_mark(l);
 	privilege_of(n->config, l, &where.uid, &where.gid, &where.group);
 	_cleanup_(closep) int cgroup = cgroup_make(&n->cgroup, group);
 	where.cgroup = cgroup;
@@ -86,7 +96,7 @@ static void spare_make(struct node *n, const struct config_node *pool)
 		free(p);
 		return;
 	}
-	*p = (struct process){ .node = n, .group = group, .pid = s.pid, .spare_of = pool, .next = n->spares };
+	*p = (struct process){ .node = n, .group = group, .pid = s.pid, .spare_of = pool, .program_mark = mark, .next = n->spares };
 	p->uid = where.uid == (uid_t)-1 ? geteuid() : where.uid;
 	n->spares = p;
 	lifeline_init(&p->life, s.lifeline);
@@ -106,6 +116,10 @@ struct process *spare_take(struct node *n, struct child *c)
 	n->spares_at_ms = loop_now_ms(n->loop) + QUIET_MS;
 	if (!p)
 		return NULL;
+	if (p->program_mark != program_mark(&k->launch)) {
+		spares_end(n);
+		return NULL;
+	}
 	for (struct process **at = &n->spares; *at; at = &(*at)->next)
 		if (*at == p) {
 			*at = p->next;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """supervision.py BUILD [WORD...]: trouped over real processes. Each story has a node of its own."""
-import os, re, signal, socket, subprocess, time
+import os, re, shutil, signal, socket, subprocess, time
 from node import Node, exe, kill, until
 from stories import FRONT, HEAD, build, here, lives, pid_of, run, story, stub, tap, tell_all, trace, tree
 
@@ -454,6 +454,7 @@ def _():
 @story("a worker that dies is followed by its pool's spare, which takes its name and limits, and a new spare is made")
 def _():
     def go(node):
+        shutil.copy2(os.path.realpath(build + "/libexec/troupe-worker"), node.dir + "/worker")
         node.start()
         spare = lambda: [p for p, n in node.family().items() if n.startswith("spare:fast.")]
         worker = lambda: [p for p, n in node.family().items() if n.startswith("worker:fast/1.")]
@@ -464,10 +465,16 @@ def _():
         up = until(lambda: [r for r in node.rows("tree") if r["actor"] == "worker:fast/1" and r["state"] == "up" and r["pid"] == waiting[0]], 5, "it is up")
         done = node.troupe("submit", "fast", "x", "--wait", timeout=30).returncode
         again = until(lambda: spare() != waiting and spare(), 5, "another spare")
+        # A program that was replaced meanwhile is what the next worker runs, not a spare of the old one.
+        os.utime(node.dir + "/worker", (1, 1))
+        kill(worker()[0])
+        until(lambda: worker() and worker() != waiting, 5, "a new worker")
+        fresh = worker() != again and until(lambda: [r for r in node.rows("tree") if r["actor"] == "worker:fast/1" and r["state"] == "up"], 5, "it is up")
+        again = until(lambda: spare() != again and spare(), 5, "a spare of the new program")
         kill(again[0]) # one that dies unused is nobody's loss
         until(lambda: "a spare has ended" in open(node.log).read(), 5, "its end is told")
-        return not none and len(up) == 1 and done == 0 and len(again) == 1, none, up, done, again
-    pools = '  pool "fast" { command = {"/bin/cat"} }\n  pool "plain" { command = {"/bin/cat"}  spares = 0 }\n'
+        return not none and len(up) == 1 and done == 0 and fresh and len(again) == 1, none, up, done, fresh, again
+    pools = '  pool "fast" { command = {"/bin/cat"}  program = "%(dir)s/worker" }\n  pool "plain" { command = {"/bin/cat"}  spares = 0 }\n'
     return run(HEAD + 'queue "fast" { }\nqueue "plain" { }\nsupervisor "root" {\n' + FRONT + '  actor "coordinator:main" { }\n' + pools + '}\n', go)
 
 
