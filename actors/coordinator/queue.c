@@ -438,6 +438,11 @@ int on_queue_order(struct turn *t, void *state, const struct message *m)
 		}
 		event = "queue.added";
 		break;
+	case TROUPE__QUEUE_ORDER__OP__DRAIN:
+	case TROUPE__QUEUE_ORDER__OP__SET:
+	case TROUPE__QUEUE_ORDER__OP__REMOVE:
+	case TROUPE__QUEUE_ORDER__OP__QUIET:
+	case TROUPE__QUEUE_ORDER__OP__UNQUIET:
 	case TROUPE__QUEUE_ORDER__OP__NONE:
 	case _TROUPE__QUEUE_ORDER__OP_IS_INT_SIZE:
 		break;

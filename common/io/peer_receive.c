@@ -122,7 +122,7 @@ static void on_parts(struct peer *p, struct arena *a, const Troupe__Frame *f)
 		on_credit(p, f->credit->envelopes);
 	if (p->state == PEER_UP && f->n_envelopes > 0)
 		on_envelopes(p, a, f);
-	if (p->state == PEER_UP && (f->ack || f->nack || f->blob || f->probe) && p->hub->events->parts)
+	if (p->state == PEER_UP && (f->ack || f->nack || f->probe) && p->hub->events->parts)
 		p->hub->events->parts(p->hub->ctx, p, a, f);
 	if (p->state != PEER_ENDING && f->bye)
 		on_bye(p, f->bye);

@@ -6,6 +6,7 @@
 
 #include "proto/control.pb-c.h"
 #include "proto/ledger.pb-c.h"
+#include "proto/program.pb-c.h"
 
 #define TYPES_MAX 512
 
@@ -34,6 +35,13 @@ const ProtobufCMessageDescriptor *const *fill_types(size_t *ret_n)
 		collect(&troupe__queue_record__descriptor, types, &n);
 		collect(&troupe__meta_record__descriptor, types, &n);
 		collect(&troupe__requirement_record__descriptor, types, &n);
+		collect(&troupe__key_record__descriptor, types, &n);
+		collect(&troupe__batch_record__descriptor, types, &n);
+		collect(&troupe__member_record__descriptor, types, &n);
+		collect(&troupe__cron_record__descriptor, types, &n);
+		collect(&troupe__blob_record__descriptor, types, &n);
+		collect(&troupe__from_program__descriptor, types, &n);
+		collect(&troupe__to_program__descriptor, types, &n);
 	}
 	*ret_n = n;
 	return types;

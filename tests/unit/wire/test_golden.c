@@ -73,7 +73,7 @@ END_TEST
 
 START_TEST(every_type_of_the_proto_files_is_tested)
 {
-	static const char *const names[] = { "types", "node", "queue", "work", "topic", "config", "envelope", "frame", "control", "ledger" };
+	static const char *const names[] = { "types", "node", "queue", "work", "topic", "config", "envelope", "frame", "control", "ledger", "program" };
 	size_t n, found = 0;
 	const ProtobufCMessageDescriptor *const *types = fill_types(&n);
 	for (size_t i = 0; i < ELEMENTS(names); i++) {
