@@ -1,20 +1,9 @@
 /* Cancel, retry, purge: of tasks that are named, or of all that a filter fits, a slice a call. */
 #include <errno.h>
 #include <string.h>
-#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/change.h"
 
 #define CHANGES_A_SLICE 1000u
-
-struct change {
-	struct coordinator *c;
-	struct turn *t;
-	const struct message *m;
-	bool dry_run, force;
-	int (*act)(struct change *x, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, struct error *e); /* positive: refused, e says why */
-	Troupe__Changed out;
-	Troupe__Refusal **refused;
-	size_t done;
-};
 
 /* Own tasks are everybody's who may submit; others' need an operator. */
 static bool may(const struct change *x, const Troupe__TaskRecord *rec)
@@ -68,7 +57,7 @@ static int one_named(struct change *x, const Troupe__TaskRef *ref)
 	return r > 0 ? refuse(x, ref, &e) : r;
 }
 
-static int change(struct change *x, Troupe__TaskRef **refs, size_t n, const Troupe__Filter *f, const ProtobufCBinaryData *cursor)
+int change_run(struct change *x, Troupe__TaskRef **refs, size_t n, const Troupe__Filter *f, const ProtobufCBinaryData *cursor)
 {
 	struct turn *t = x->t;
 	struct error e = { 0 };
@@ -103,35 +92,60 @@ static int cancel(struct change *x, const struct id *id, Troupe__TaskRecord *rec
 		return error_set(e, ERROR_STATE, "it is final already");
 	if (x->dry_run)
 		return 0;
-	if (!l) {
-		st->state = TROUPE__TASK_STATE__CANCELLED;
-		st->cancel_requested = true;
-		return task_move(x->t, x->c, id, rec, st, was);
-	}
-	if (l->cancel)
-		return 0;
-	Troupe__Abort a = TROUPE__ABORT__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	a.tokens = &l->token;
-	a.n_tokens = 1;
-	a.why = (char *)"cancelled";
-	env.body_case = TROUPE__ENVELOPE__BODY_ABORT;
-	env.abort = &a;
-	l->cancel = true;
-	int r = lease_put(x->t, l);
-	if (!r)
-		r = log_add(x->c, id, TROUPE__TRANSITION_KIND__T_CANCEL_ASKED, 0, l->attempt, l->queue);
-	return r ? r : worker_push(x->t, l->worker, &env);
+	return task_cancel(x->t, x->c, id, rec, st, l, TROUPE__CAUSE__CAUSE_NONE);
 }
 
 int on_cancel(struct turn *t, void *state, const struct message *m)
 {
 	const Troupe__Cancel *q = m->env->cancel;
 	struct change x = { .c = state, .t = t, .m = m, .dry_run = q->dry_run, .act = cancel };
-	return change(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
+	return change_run(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
 }
 
 /* --- retry --- */
+
+/* A dead task that is to live again needs its unique key again. */
+static int take_unique(struct change *x, const struct id *id, const Troupe__TaskRecord *rec, struct error *e)
+{
+	struct slice key = key_unique(turn_arena(x->t), rec->queue, rec->spec->unique_key), value;
+	struct id other;
+	Troupe__TaskRecord *other_rec;
+	Troupe__StateRecord *st;
+	struct lease *l;
+	if (!*rec->spec->unique_key)
+		return 0;
+	int r = key.data ? turn_get(x->t, T_UNIQUE, key, &value) : -ENOMEM;
+	if (r < 0)
+		return r;
+	if (!r && value.len == sizeof other.b && memcmp(value.data, id->b, sizeof id->b) != 0) {
+		memcpy(other.b, value.data, sizeof other.b);
+		r = task_read(x->t, x->c, &other, &other_rec, &st, &l);
+		if (!r && !sched_is_final(task_state(st, l)))
+			return error_set(e, ERROR_EXISTS, "#%llu has its unique key now", (unsigned long long)other_rec->seq);
+		if (r < 0)
+			return r;
+	}
+	void *copy = arena_copy(turn_arena(x->t), id->b, sizeof id->b);
+	return copy && !x->dry_run ? turn_put(x->t, T_UNIQUE, key, SLICE(copy, sizeof id->b)) : copy ? 0 : -ENOMEM;
+}
+
+/* A new run; tokens go on rising. The n-th of many becomes due by their rate. */
+static int revive(struct change *x, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct error *e)
+{
+	int r = take_unique(x, id, rec, e);
+	if (r || x->dry_run)
+		return r;
+	uint64_t later_ms = x->rate ? sched_spread_ms(x->rate, x->spread_at + x->out.count) : 0;
+	st->run++;
+	st->attempts = st->crashes = 0;
+	st->cause = TROUPE__CAUSE__CAUSE_NONE;
+	st->finished_at_ms = 0;
+	st->cancel_requested = false;
+	st->state = later_ms ? TROUPE__TASK_STATE__SCHEDULED : TROUPE__TASK_STATE__READY;
+	st->due_at_ms = later_ms ? steady_at(&x->c->steady, x->t) + later_ms : 0;
+	r = task_move(x->t, x->c, id, rec, st, TROUPE__TASK_STATE__DEAD);
+	return r || !later_ms ? r : log_add(x->c, id, TROUPE__TRANSITION_KIND__T_RETRIED, 0, 0, queue_numbered(x->c, rec->queue));
+}
 
 static int retry(struct change *x, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, struct error *e)
 {
@@ -140,17 +154,16 @@ static int retry(struct change *x, const struct id *id, Troupe__TaskRecord *rec,
 		return x->dry_run ? 0 : attempt_return(x->t, x->c, l);
 	if (was != TROUPE__TASK_STATE__DEAD && was != TROUPE__TASK_STATE__SCHEDULED)
 		return error_set(e, ERROR_STATE, was == TROUPE__TASK_STATE__READY ? "it is ready already" : l ? "it is running" : "it is final");
-	if (rec->spec->deadline_at_ms && rec->spec->deadline_at_ms <= turn_wall_ms(x->t))
+	if (rec->deadline_at_ms && rec->deadline_at_ms <= steady_at(&x->c->steady, x->t))
 		return error_set(e, ERROR_STATE, "its deadline has passed");
+	if (was == TROUPE__TASK_STATE__DEAD)
+		return revive(x, id, rec, st, e);
+	if (st->blocked)
+		return error_set(e, ERROR_STATE, "it waits for others: troupe explain says for whom");
+	if (x->rate)
+		return error_set(e, ERROR_STATE, "it is scheduled already");
 	if (x->dry_run)
 		return 0;
-	if (was == TROUPE__TASK_STATE__DEAD) { /* a new run; tokens go on rising */
-		st->run++;
-		st->attempts = st->crashes = 0;
-		st->cause = TROUPE__CAUSE__CAUSE_NONE;
-		st->finished_at_ms = 0;
-		st->cancel_requested = false;
-	}
 	st->state = TROUPE__TASK_STATE__READY;
 	return task_move(x->t, x->c, id, rec, st, was);
 }
@@ -163,8 +176,12 @@ int on_retry(struct turn *t, void *state, const struct message *m)
 		error_set(&e, ERROR_NOT_ALLOWED, "to force an attempt needs the role operator");
 		return turn_fail(t, &e);
 	}
-	struct change x = { .c = state, .t = t, .m = m, .dry_run = q->dry_run, .force = q->force, .act = retry };
-	return change(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
+	if (q->rate && (!q->rate->tokens || !q->rate->per_ms)) {
+		error_set(&e, ERROR_BAD_REQUEST, "a rate has tokens and a time");
+		return turn_fail(t, &e);
+	}
+	struct change x = { .c = state, .t = t, .m = m, .dry_run = q->dry_run, .force = q->force, .act = retry, .rate = q->rate, .spread_at = q->spread_at };
+	return change_run(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
 }
 
 /* --- purge --- */
@@ -183,5 +200,5 @@ int on_purge(struct turn *t, void *state, const struct message *m)
 {
 	const Troupe__Purge *q = m->env->purge;
 	struct change x = { .c = state, .t = t, .m = m, .dry_run = q->dry_run, .act = purge };
-	return change(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
+	return change_run(&x, q->tasks, q->n_tasks, q->filter, &q->cursor);
 }

@@ -6,7 +6,7 @@
 
 #define LINES_MAX 50u
 
-struct counts { uint64_t scheduled, ready, running, done, cancelled, dead; };
+struct counts { uint64_t scheduled, ready, running, done, cancelled, dead, bytes, keys; };
 struct check {
 	struct turn *t;
 	struct coordinator *c;
@@ -16,6 +16,8 @@ struct check {
 	uint64_t n_tasks, n_problems;
 	char *lines[LINES_MAX];
 	size_t n_lines;
+	struct slice key;         /* of the serial key that is looked at */
+	uint64_t n_waiting;
 	int error;
 };
 
@@ -35,12 +37,30 @@ static bool there(struct check *k, unsigned table, struct slice key)
 	return key.data && store_get(k->view, table, key, &value) == 0;
 }
 
+/* A task of a serial key is in the ready index, or waits for its key. */
 static void check_ready(struct check *k, const Troupe__TaskRecord *rec)
 {
-	struct slice key = key_ready(k->arena, rec->queue, rec->requirement, sched_priority(rec->spec), rec->seq);
-	if (!there(k, T_READY, key))
+	struct slice key = key_ready(k->arena, rec->queue, rec->requirement, task_rank(rec), rec->seq);
+	bool waits = *rec->spec->serial_key && there(k, T_WAITING, key_waiting(k->arena, rec->queue, rec->spec->serial_key, rec->seq));
+	bool ready = there(k, T_READY, key);
+	if (waits && ready)
+		complain(k, "is in the ready index and waits for its serial key", rec->seq);
+	else if (!waits && !ready)
 		complain(k, "is ready, but not in the ready index: it would never run", rec->seq);
 	k->queues[rec->queue - 1].ready++;
+}
+
+/* It counts its edges that have a row, and its call. */
+static void check_blocked(struct check *k, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st)
+{
+	uint32_t n = rec->spec->role != TROUPE__BATCH_ROLE__MEMBER && !st->called;
+	for (size_t i = 0; i < rec->spec->n_depends_on; i++) {
+		struct id parent;
+		memcpy(parent.b, rec->spec->depends_on[i]->id.data, sizeof parent.b);
+		n += there(k, T_EDGE, key_edge(k->arena, &parent, id));
+	}
+	if (n != st->blocked)
+		complain(k, "waits for another number of tasks than it has edges: it would never run", rec->seq);
 }
 
 static void check_state(struct check *k, const struct id *id, const Troupe__TaskRecord *rec)
@@ -54,6 +74,8 @@ static void check_state(struct check *k, const struct id *id, const Troupe__Task
 		complain(k, "its state is damaged", rec->seq);
 		return;
 	}
+	if (r || !sched_is_final(st->state) || leased)
+		n->bytes += spec_size(rec->spec);
 	if (leased) {
 		n->running++;
 		if (!r && sched_is_final(st->state))
@@ -67,7 +89,11 @@ static void check_state(struct check *k, const struct id *id, const Troupe__Task
 	switch (st->state) {
 	case TROUPE__TASK_STATE__SCHEDULED:
 		n->scheduled++;
-		if (!there(k, T_DUE, key_due(k->arena, st->due_at_ms, rec->seq)))
+		if (st->blocked) {
+			check_blocked(k, id, rec, st);
+			return;
+		}
+		if (!there(k, st->at_wall_ms ? T_AT : T_DUE, key_due(k->arena, st->at_wall_ms ? st->at_wall_ms : st->due_at_ms, rec->seq)))
 			complain(k, "is scheduled, but not in the due index: it would never run", rec->seq);
 		return;
 	case TROUPE__TASK_STATE__READY:
@@ -120,6 +146,45 @@ static int check_index(void *ctx, struct slice key, struct slice value)
 	return 0;
 }
 
+static int count_waiting(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	if (key.len != k->key.len + 8 || memcmp(key.data, k->key.data, k->key.len) != 0)
+		return 1;
+	k->n_waiting++;
+	return 0;
+}
+
+/* Who waits for a key is counted in its row. */
+static int check_key(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	Troupe__KeyRecord *r;
+	arena_reset(k->arena);
+	uint32_t queue = key.len > 5 ? key_read_u32(key.data) : 0;
+	if (!queue_numbered(k->c, queue) || row_decode(k->arena, value, &troupe__key_record__descriptor, (ProtobufCMessage **)&r)) {
+		complain(k, "the row of a serial key is damaged", 0);
+		return 0;
+	}
+	k->queues[queue - 1].keys++;
+	k->key = key;
+	k->n_waiting = 0;
+	int code = store_scan(k->view, T_WAITING, key, false, count_waiting, k);
+	if (code >= 0 && k->n_waiting != r->waiting)
+		complain(k, "a serial key counts others waiting for it than there are", r->number);
+	if (r->waiting && !r->held && !r->due_at_ms)
+		complain(k, "tasks wait for a serial key that nobody holds: they would never run", r->number);
+	return 0;
+}
+
+static int check_edge(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	if (key.len != 32 || !there(k, T_TASK, SLICE(key.data, 16)))
+		complain(k, "an edge from a task that is not there", 0);
+	return 0;
+}
+
 static int check_lease(void *ctx, struct slice key, struct slice value)
 {
 	struct check *k = ctx;
@@ -140,14 +205,14 @@ static void check_counters(struct check *k)
 		const struct queue *q = k->c->queues[i];
 		const struct counts *n = &k->queues[i];
 		if (!q || (q->r.scheduled == n->scheduled && q->r.ready == n->ready && q->r.running == n->running && q->r.done == n->done &&
-		           q->r.cancelled == n->cancelled && q->r.dead == n->dead))
+		           q->r.cancelled == n->cancelled && q->r.dead == n->dead && q->r.bytes == n->bytes && q->r.keys == n->keys))
 			continue;
 		k->n_problems++;
 		char *line = arena_printf(turn_arena(k->t),
-		                          "queue %s counts scheduled %" PRIu64 " ready %" PRIu64 " running %" PRIu64 " done %" PRIu64 " cancelled %" PRIu64 " dead %" PRIu64
-		                          ", there are %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
-		                          q->name, q->r.scheduled, q->r.ready, q->r.running, q->r.done, q->r.cancelled, q->r.dead, n->scheduled, n->ready, n->running, n->done,
-		                          n->cancelled, n->dead);
+		                          "queue %s counts scheduled %" PRIu64 " ready %" PRIu64 " running %" PRIu64 " done %" PRIu64 " cancelled %" PRIu64 " dead %" PRIu64 " bytes %" PRIu64
+		                          " keys %" PRIu64 ", there are %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
+		                          q->name, q->r.scheduled, q->r.ready, q->r.running, q->r.done, q->r.cancelled, q->r.dead, q->r.bytes, q->r.keys,
+		                          n->scheduled, n->ready, n->running, n->done, n->cancelled, n->dead, n->bytes, n->keys);
 		if (line && k->n_lines < LINES_MAX)
 			k->lines[k->n_lines++] = line;
 	}
@@ -158,6 +223,7 @@ static int check_all(struct check *k)
 	static const uint8_t first = 0;
 	static const struct { unsigned table; int (*fn)(void *, struct slice, struct slice); } walks[] = {
 		{ T_TASK, check_task }, { T_LEASE, check_lease }, { T_READY, check_index }, { T_DEAD, check_index }, { T_UNIQUE, check_index }, { T_SEQ, check_index },
+		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge },
 	};
 	for (size_t i = 0; i < sizeof walks / sizeof *walks; i++) {
 		int r = store_scan(k->view, walks[i].table, SLICE(&first, 1), false, walks[i].fn, k);

@@ -1,179 +1,18 @@
-/* Who gets what. In settle, over everything that the turn has brought: each worker with room gets the most urgent task that it may run, first one for
- * every free slot, then as many more as it finishes in a few milliseconds. The lease rows are in the turn's commit, RUN leaves behind it.
+/* Who gets what. In settle, over everything that the turn has brought: a group with a free worker takes the most urgent task of its streams, first one for every free
+ * slot, then as many more as its workers finish in a few milliseconds. The lease rows are in the turn's commit, RUN leaves behind it.
  *
- * A stream is read in windows of the ready index, merged with what is new in this turn and has no row yet. Nothing here costs more with a longer backlog. */
+ * A stream of a queue that is paused or at a limit, or whose resources are in use, is passed over as a whole: no task is looked at that cannot begin. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
 
-#define WINDOW 256u
-
-int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *what)
-{
-	struct candidates *f = &s->fresh;
-	if (!GROW(f->all, f->room, f->n + 1))
-		return -ENOMEM;
-	if (!s->listed) {
-		if (!GROW(c->busy, c->room_busy, c->n_busy + 1))
-			return -ENOMEM;
-		c->busy[c->n_busy++] = s;
-		s->listed = true;
-	}
-	if (f->n && (what->priority < f->all[f->n - 1].priority || (what->priority == f->all[f->n - 1].priority && what->seq < f->all[f->n - 1].seq)))
-		f->unsorted = true;
-	f->all[f->n++] = *what;
-	return 0;
-}
-
-static bool before(const struct candidate *a, const struct candidate *b)
-{
-	return a->priority != b->priority ? a->priority < b->priority : a->seq < b->seq;
-}
-
-static int by_order(const void *a, const void *b)
-{
-	return before(a, b) ? -1 : before(b, a);
-}
-
-/* --- a stream --- */
-
-struct window { struct stream *s; size_t wanted; int error; };
-
-static int window_row(void *ctx, struct slice key, struct slice value)
-{
-	struct window *w = ctx;
-	struct stream *s = w->s;
-	const uint8_t *k = key.data;
-	if (key.len != 20 || key_read_u32(k) != s->queue->r.number || key_read_u32(k + 4) != s->requirement->number)
-		return 1;
-	struct candidates *v = &s->stored;
-	if (!GROW(v->all, v->room, v->n + 1)) {
-		w->error = -ENOMEM;
-		return 1;
-	}
-	struct candidate *x = &v->all[v->n];
-	*x = (struct candidate){ .priority = key_read_u32(k + 8), .seq = key_read_u64(k + 12), .stored = true };
-	s->cursor_priority = x->priority;
-	s->cursor_seq = x->seq;
-	if (value.len != sizeof x->id.b)
-		return 0; /* no id: check-store tells */
-	memcpy(x->id.b, value.data, sizeof x->id.b);
-	return ++v->n >= w->wanted ? 2 : 0;
-}
-
-/* A row that cannot be read stands in the way. Its key says which task it is of, and the log knows that one's id. */
-static int stream_repair(struct turn *t, struct coordinator *c, struct stream *s, struct slice from)
-{
-	struct slice key, value;
-	struct window w = { .s = s, .wanted = 1 };
-	struct id *id = arena_alloc(turn_arena(t), sizeof *id);
-	int r = store_seek(turn_view(t), T_READY, from, false, &key, &value);
-	if (!id || r < 0)
-		return id ? r : -ENOMEM;
-	if (r != ERROR_CORRUPT || key.len != 20) {
-		s->at_end = true;
-		return 0;
-	}
-	uint64_t seq = key_read_u64((const uint8_t *)key.data + 12);
-	r = log_find_seq(t, c, seq, id);
-	log_error(r ? "a row of the ready index is damaged: its task is left out" : "a row of the ready index is damaged: its task was found by the log", LOG_S("queue", s->queue->name),
-	          LOG_U("seq", seq));
-	if (r < 0)
-		return r;
-	s->at_end = window_row(&w, key, r ? SLICE(NULL, 0) : id_key(id)) == 1; /* of another stream */
-	return w.error;
-}
-
-/* The next window of the index. */
-static int stream_fetch(struct turn *t, struct coordinator *c, struct stream *s)
-{
-	struct window w = { .s = s, .wanted = WINDOW };
-	struct slice from = key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, s->cursor_priority, s->cursor_seq + 1);
-	struct store_txn *view = turn_view(t);
-	if (!from.data || !view)
-		return -ENOMEM;
-	s->stored.n = s->stored.next = 0;
-	int r = store_scan(view, T_READY, from, false, window_row, &w);
-	if (r < 0 || w.error)
-		return r < 0 ? r : w.error;
-	s->at_end = s->stored.n < w.wanted && r != ERROR_CORRUPT;
-	return r == ERROR_CORRUPT && s->stored.n == 0 ? stream_repair(t, c, s, from) : 0;
-}
-
-/* The best of a stream, or NULL. 0 or negative. */
-static int stream_head(struct turn *t, struct coordinator *c, struct stream *s, struct candidate **ret)
-{
-	struct candidates *st = &s->stored, *f = &s->fresh;
-	*ret = NULL;
-	if (s->queue->r.paused)
-		return 0;
-	while (st->next == st->n && s->stored_any && !s->at_end) {
-		int r = stream_fetch(t, c, s);
-		if (r)
-			return r;
-	}
-	struct candidate *a = st->next < st->n ? &st->all[st->next] : NULL, *b = f->next < f->n ? &f->all[f->next] : NULL;
-	*ret = !a ? b : !b ? a : before(b, a) ? b : a;
-	return 0;
-}
-
-static void stream_take(struct stream *s, const struct candidate *one)
-{
-	if (one->stored)
-		s->stored.next++;
-	else
-		s->fresh.next++;
-}
-
-static void stream_begin(struct stream *s)
-{
-	s->stored.n = s->stored.next = 0;
-	s->cursor_priority = 0;
-	s->cursor_seq = UINT64_MAX; /* + 1 is 0 */
-	s->at_end = false;
-}
-
-/* --- a worker --- */
-
-static bool worker_serves(const struct worker *w, const struct stream *s)
-{
-	for (size_t i = 0; i < s->requirement->n_tags; i++) {
-		bool has = false;
-		for (size_t k = 0; k < w->n_tags && !has; k++)
-			has = strcmp(w->tags[k], s->requirement->tags[i]) == 0;
-		if (!has)
-			return false;
-	}
-	return true;
-}
-
-/* Which streams it may take from, anew when there are more streams. */
-static int worker_streams(struct coordinator *c, struct worker *w)
-{
-	if (w->shape == c->shape)
-		return 0;
-	w->n_streams = 0;
-	for (size_t i = 0; i < w->n_queues; i++) {
-		struct queue *q = queue_find(c, w->queues[i]);
-		for (uint32_t k = 0; q && k < c->n_requirements; k++) {
-			struct stream *s = c->requirements[k] ? stream_of(c, q, k) : NULL;
-			if (!s || !worker_serves(w, s))
-				continue;
-			if (!GROW(w->streams, w->room_streams, w->n_streams + 1))
-				return -ENOMEM;
-			w->streams[w->n_streams++] = s;
-		}
-	}
-	w->shape = c->shape;
-	return 0;
-}
-
-static Troupe__Assignment *assignment_of(struct turn *t, struct coordinator *c, const struct lease *l, const Troupe__TaskSpec *spec)
+static Troupe__Assignment *assignment_of(struct turn *t, struct coordinator *c, const struct lease *l, const Troupe__TaskRecord *rec)
 {
 	Troupe__Assignment *a = arena_alloc(turn_arena(t), sizeof *a);
+	const Troupe__TaskSpec *spec = rec->spec;
 	if (!a)
 		return NULL;
 	struct sched_policy p;
@@ -191,45 +30,65 @@ static Troupe__Assignment *assignment_of(struct turn *t, struct coordinator *c, 
 	a->n_argv = spec->n_argv;
 	a->timeout_ms = p.timeout_ms;
 	a->grace_ms = p.grace_ms;
-	a->deadline_at_ms = spec->deadline_at_ms;
+	a->deadline_at_ms = steady_to_wall(&c->steady, t, rec->deadline_at_ms);
 	a->tags = spec->tags;
 	a->n_tags = spec->n_tags;
 	a->traceparent = spec->traceparent;
 	a->output_max = l->queue->policy->result_max;
+	a->blob = spec->blob;
 	return a;
 }
 
 /* A ready row whose task is gone or cannot be read must not come up for ever. */
-static int drop_damaged(struct turn *t, struct coordinator *c, struct stream *s, const struct candidate *one, int why)
+static int drop_damaged(struct turn *t, struct stream *s, const struct candidate *one, int why)
 {
 	log_error(why == ERROR_NOT_FOUND ? "a ready row without a task" : "the record of a task is damaged: it cannot be run", LOG_S("queue", s->queue->name), LOG_U("seq", one->seq));
 	s->queue->r.ready -= s->queue->r.ready > 0;
 	s->queue->changed = true;
 	if (one->stored)
-		return turn_delete(t, T_READY, key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, one->priority, one->seq));
+		return turn_delete(t, T_READY, key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, one->rank, one->seq));
 	return 0;
 }
 
-static int give(struct turn *t, struct coordinator *c, struct worker *w, struct stream *s, const struct candidate *one)
+/* Its rows. *ret_rec NULL: it is not to be given, and is dealt with. */
+static int candidate_read(struct turn *t, struct coordinator *c, struct stream *s, const struct candidate *one, Troupe__TaskRecord **ret_rec, Troupe__StateRecord **ret_st)
 {
-	const Troupe__TaskSpec *spec = one->spec;
-	Troupe__StateRecord *st = NULL;
-	int r = 0;
-	if (!spec) {
-		Troupe__TaskRecord *rec;
-		r = task_get(t, &one->id, &rec);
-		if (r == ERROR_NOT_FOUND || r == ERROR_CORRUPT)
-			return drop_damaged(t, c, s, one, r);
-		if (!r)
-			spec = rec->spec;
-	}
-	if (!r && !one->first && (r = state_get(t, &one->id, &st)) == ERROR_CORRUPT) {
+	Troupe__TaskRecord *rec = (Troupe__TaskRecord *)one->rec;
+	int r = rec ? 0 : task_get(t, &one->id, &rec);
+	*ret_rec = NULL;
+	*ret_st = NULL;
+	if (r == ERROR_NOT_FOUND || r == ERROR_CORRUPT)
+		return drop_damaged(t, s, one, r);
+	if (!r && !one->first && (r = state_get(t, &one->id, ret_st)) == ERROR_CORRUPT) {
 		log_error("the state of a task is damaged: it begins anew", LOG_U("seq", one->seq));
-		st = NULL;
+		*ret_st = NULL;
 		r = 0;
 	}
-	if (r || !GROW(w->run, w->room_run, w->n_run + 1))
-		return r ? r : -ENOMEM;
+	if (r || (*ret_st && (*ret_st)->state != TROUPE__TASK_STATE__READY)) /* cancelled by what this turn has settled */
+		return r;
+	if (*rec->spec->serial_key) {
+		struct place p = place_of(c, &one->id, rec);
+		bool go;
+		if ((r = key_start(t, c, &p, &go)))
+			return r;
+		if (!go)
+			return one->stored ? turn_delete(t, T_READY, key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, one->rank, one->seq)) : 0;
+	}
+	*ret_rec = rec;
+	return 0;
+}
+
+static int give(struct turn *t, struct coordinator *c, struct worker *w, struct stream *s, const struct candidate *one, bool *ret_given)
+{
+	Troupe__TaskRecord *rec;
+	Troupe__StateRecord *st;
+	uint64_t now_ms = steady_at(&c->steady, t);
+	*ret_given = false;
+	int r = candidate_read(t, c, s, one, &rec, &st);
+	if (r || !rec)
+		return r;
+	if (!GROW(w->run, w->room_run, w->n_run + 1))
+		return -ENOMEM;
 	struct lease *l = lease_add(&c->leases, w, c->meta.next_token, &one->id);
 	if (!l)
 		return -ENOMEM;
@@ -237,68 +96,138 @@ static int give(struct turn *t, struct coordinator *c, struct worker *w, struct 
 	c->meta_changed = true;
 	l->seq = one->seq;
 	l->queue = s->queue;
-	l->priority = one->priority;
+	l->rank = one->rank;
 	l->requirement = s->requirement->number;
 	l->run = st ? st->run : 1;
 	l->attempt = st ? st->attempts + 1 : 1;
-	l->has_state = st && (st->attempts || st->history || st->run > 1);
-	l->has_unique = *spec->unique_key;
-	l->size = spec_size(spec);
-	l->given_at_ms = turn_wall_ms(t);
+	l->has_state = st && (st->attempts || st->history || st->run > 1 || st->has_children);
+	l->needs_record = *rec->spec->unique_key || *rec->spec->serial_key || rec->batch.len;
+	l->size = spec_size(rec->spec);
+	l->given_at_ms = now_ms;
 	w->bytes += l->size;
 	w->given_at_ms = turn_now_ms(t);
+	pool_use(w->pool, s->requirement, false);
+	worker_place(w);
+	limit_take(s->queue, now_ms);
 	if ((r = lease_put(t, l)) || (r = log_add(c, &one->id, TROUPE__TRANSITION_KIND__T_GIVEN, 0, l->attempt, s->queue)))
 		return r;
-	if (one->stored && (r = turn_delete(t, T_READY, key_ready(turn_arena(t), s->queue->r.number, l->requirement, one->priority, one->seq))))
+	if (one->stored && (r = turn_delete(t, T_READY, key_ready(turn_arena(t), s->queue->r.number, l->requirement, one->rank, one->seq))))
 		return r;
 	s->queue->r.ready -= s->queue->r.ready > 0;
 	s->queue->r.running++;
 	s->queue->changed = true;
-	Troupe__Assignment *a = assignment_of(t, c, l, spec);
+	Troupe__Assignment *a = assignment_of(t, c, l, rec);
 	if (!a)
 		return -ENOMEM;
 	w->run[w->n_run++] = a;
+	*ret_given = true;
 	return 0;
 }
 
-/* One task for w, the best of its streams. 0 with *ret_given, or negative. */
-static int feed(struct turn *t, struct coordinator *c, struct worker *w, bool *ret_given)
+/* --- the best of a group's streams --- */
+
+/* Looked at once in a turn, and after each start. */
+static bool queue_open(struct turn *t, struct coordinator *c, struct queue *q)
 {
-	struct candidate *best = NULL;
-	struct stream *from = NULL;
-	*ret_given = false;
-	for (size_t i = 0; i < w->n_streams; i++) {
-		struct candidate *one;
-		int r = stream_head(t, c, w->streams[i], &one);
-		if (r)
-			return r;
-		if (one && (!best || before(one, best))) {
-			best = one;
-			from = w->streams[i];
-		}
+	uint64_t wait_ms;
+	if (q->gated)
+		return false;
+	if (q->r.paused)
+		q->gated = true;
+	else if (!limit_queue(c, q, steady_at(&c->steady, t), &wait_ms)) {
+		q->gated = true;
+		if (wait_ms != TIME_NEVER && q->r.ready)
+			wake_by(c, turn_now_ms(t) + wait_ms);
 	}
-	if (!best)
-		return 0;
-	struct candidate copy = *best;
-	stream_take(from, best);
-	*ret_given = true;
-	return give(t, c, w, from, &copy);
+	return !q->gated;
 }
 
-/* Rounds, so that all get their share. */
+/* A place in its queue as one among queues: what ageing has added for everybody is taken off. */
+static uint32_t urgency(const struct candidate *x, const struct stream *s, uint64_t now_ms)
+{
+	uint64_t added = sched_ageing(s->queue->policy, now_ms);
+	return x->rank > added ? (uint32_t)(x->rank - added) : 0;
+}
+
+struct best { struct candidate *one; struct stream *from; uint32_t urgency; };
+
+static bool better(const struct best *best, const struct candidate *x, const struct stream *s, uint32_t u)
+{
+	if (!best->one || u != best->urgency)
+		return !best->one || u < best->urgency;
+	if (best->from->queue == s->queue && s->queue->policy->fair && best->from->served != s->served)
+		return s->served < best->from->served;
+	return x->seq < best->one->seq;
+}
+
+static int pick(struct turn *t, struct coordinator *c, struct group *g, bool prefetch, struct best *best)
+{
+	uint64_t now_ms = steady_at(&c->steady, t);
+	*best = (struct best){ 0 };
+	for (size_t i = 0; i < g->n_streams; i++) {
+		struct stream *s = g->streams[i];
+		struct candidate *x;
+		const Troupe__QueuePolicy *p = s->queue->policy;
+		if (s->stored.next == s->stored.n && s->fresh.next == s->fresh.n && !s->stored_any)
+			continue;
+		/* What is counted when it begins is not given before it can begin. */
+		if (prefetch && (p->concurrency || (p->rate && p->rate->tokens) || (p->key_rate && p->key_rate->tokens) || s->requirement->n_resources))
+			continue;
+		if (!queue_open(t, c, s->queue) || !pool_can(g->pool, s->requirement, true))
+			continue;
+		int r = stream_head(t, c, s, &x);
+		if (r)
+			return r;
+		uint32_t u = x ? urgency(x, s, now_ms) : 0;
+		if (x && better(best, x, s, u))
+			*best = (struct best){ x, s, u };
+	}
+	return 0;
+}
+
+/* One more turn of a fair stream. One that had nothing for a while does not catch up. */
+static void served(struct stream *s)
+{
+	struct queue *q = s->queue;
+	if (s->served < q->vtime)
+		s->served = q->vtime;
+	q->vtime = s->served++;
+}
+
+/* One for the group's next worker. *ret_some: there may be more. */
+static int feed(struct turn *t, struct coordinator *c, struct group *g, bool prefetch, bool *ret_some)
+{
+	struct worker *w = prefetch ? g->more : g->open;
+	struct best best;
+	*ret_some = false;
+	if (!w || !limit_node(c))
+		return 0;
+	int r = pick(t, c, g, prefetch, &best);
+	if (r || !best.one)
+		return r;
+	struct candidate copy = *best.one;
+	bool given;
+	stream_take(best.from, best.one);
+	*ret_some = true;
+	r = give(t, c, w, best.from, &copy, &given);
+	if (!r && given)
+		served(best.from);
+	if (!r && given)
+		worker_behind(w); /* all get their share */
+	return r;
+}
+
+/* Rounds, so that all groups get their share. */
 static int feed_all(struct turn *t, struct coordinator *c, bool prefetch)
 {
 	bool some = true;
 	int r = 0;
 	while (some && !r) {
 		some = false;
-		for (struct worker *w = c->workers; w && !r; w = w->next) {
-			uint32_t room = prefetch ? sched_capacity(w->slots, w->average_us) : w->slots;
-			if (!worker_may_work(w) || w->held >= room || (w->held && w->bytes >= WORKER_BYTES_MAX))
-				continue;
-			bool given;
-			r = feed(t, c, w, &given);
-			some |= given;
+		for (struct group *g = c->groups; g && !r; g = g->next) {
+			bool more;
+			r = feed(t, c, g, prefetch, &more);
+			some |= more;
 		}
 	}
 	return r;
@@ -330,81 +259,59 @@ static int say_run(struct turn *t, struct coordinator *c, struct worker *w)
 	return r;
 }
 
-/* Who stands idle takes from a sibling's prefetch what it has not begun. */
-static int rebalance(struct turn *t, struct coordinator *c)
+/* --- who stands idle takes from a sibling's prefetch what it has not begun --- */
+
+static int take_back(struct turn *t, struct worker *w, uint32_t spare)
 {
-	const struct worker *idle = NULL;
-	for (const struct worker *w = c->workers; w && !idle; w = w->next)
-		if (worker_may_work(w) && w->held < w->slots)
-			idle = w;
-	if (!idle)
-		return 0;
-	for (struct worker *w = c->workers; w; w = w->next) {
-		uint32_t spare = w->held > w->slots ? w->held - w->slots : 0;
-		if (!spare || !w->attached || w->n_run)
-			continue;
-		bool shared = false;
-		for (size_t i = 0; i < idle->n_streams && !shared; i++)
-			for (size_t k = 0; k < w->n_streams && !shared; k++)
-				shared = idle->streams[i] == w->streams[k];
-		if (!shared)
-			continue;
-		uint64_t since = turn_now_ms(t) - w->given_at_ms;
-		if (since < 20) {
-			wake_by(c, w->given_at_ms + 20);
-			continue;
-		}
-		Troupe__Revoke v = TROUPE__REVOKE__INIT;
-		Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-		if (!(v.tokens = arena_alloc(turn_arena(t), w->held * sizeof *v.tokens)))
-			return -ENOMEM;
-		for (const struct lease *l = w->leases; l && v.n_tokens < (spare + 1) / 2; l = l->next) /* newest first */
-			if (!l->started && !l->cancel)
-				v.tokens[v.n_tokens++] = l->token;
-		w->given_at_ms = turn_now_ms(t); /* not again at once */
-		env.body_case = TROUPE__ENVELOPE__BODY_REVOKE;
-		env.revoke = &v;
-		int r = v.n_tokens ? worker_push(t, w, &env) : 0;
-		if (r)
-			return r;
-	}
-	return 0;
+	Troupe__Revoke v = TROUPE__REVOKE__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	if (!(v.tokens = arena_alloc(turn_arena(t), w->held * sizeof *v.tokens)))
+		return -ENOMEM;
+	for (const struct lease *l = w->leases; l && v.n_tokens < (spare + 1) / 2; l = l->next) /* newest first */
+		if (!l->started && !l->cancel)
+			v.tokens[v.n_tokens++] = l->token;
+	w->given_at_ms = turn_now_ms(t); /* not again at once */
+	env.body_case = TROUPE__ENVELOPE__BODY_REVOKE;
+	env.revoke = &v;
+	return v.n_tokens ? worker_push(t, w, &env) : 0;
 }
 
-/* --- the turn's end --- */
-
-static int store_fresh(struct turn *t, struct coordinator *c)
+static bool share(const struct group *a, const struct group *b)
 {
+	for (size_t i = 0; i < a->n_streams; i++)
+		for (size_t k = 0; k < b->n_streams; k++)
+			if (a->streams[i] == b->streams[k])
+				return true;
+	return false;
+}
+
+static int rebalance(struct turn *t, struct coordinator *c)
+{
+	const struct group *idle = c->groups;
+	while (idle && !idle->open)
+		idle = idle->next;
 	int r = 0;
-	for (size_t i = 0; i < c->n_busy; i++) {
-		struct stream *s = c->busy[i];
-		for (struct candidates *f = &s->fresh; f->next < f->n && !r; f->next++) {
-			const struct candidate *one = &f->all[f->next];
-			void *id = arena_copy(turn_arena(t), one->id.b, sizeof one->id.b);
-			struct slice key = key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, one->priority, one->seq);
-			r = id && key.data ? turn_put(t, T_READY, key, SLICE(id, sizeof one->id.b)) : -ENOMEM;
-			s->stored_any = true;
-		}
-		s->fresh.n = s->fresh.next = 0;
-		s->fresh.unsorted = s->listed = false;
+	for (struct worker *w = idle ? c->workers : NULL; w && !r; w = w->next) {
+		uint32_t spare = w->held > w->slots ? w->held - w->slots : 0;
+		if (!spare || !w->attached || !w->group || w->n_run || (w->group != idle && !share(idle, w->group)))
+			continue;
+		uint64_t since = turn_now_ms(t) - w->given_at_ms;
+		if (since < 20)
+			wake_by(c, w->given_at_ms + 20);
+		else
+			r = take_back(t, w, spare);
 	}
-	c->n_busy = 0;
 	return r;
 }
 
 int choose(struct turn *t, struct coordinator *c)
 {
 	int r = 0;
-	for (size_t i = 0; i < c->n_busy; i++) {
-		struct candidates *f = &c->busy[i]->fresh;
-		if (f->unsorted)
-			qsort(f->all, f->n, sizeof *f->all, by_order);
-	}
-	for (struct worker *w = c->workers; w && !r; w = w->next) {
-		r = worker_streams(c, w);
-		for (size_t i = 0; i < w->n_streams; i++)
-			stream_begin(w->streams[i]);
-	}
+	for (size_t i = 0; i < c->n_queues; i++)
+		if (c->queues[i])
+			c->queues[i]->gated = false;
+	for (struct group *g = c->groups; g && !r; g = g->next)
+		r = group_streams(c, g);
 	disk_look(c, turn_now_ms(t));
 	if (c->disk_stop)
 		wake_by(c, turn_now_ms(t) + 1000); /* it may have room again */
@@ -414,15 +321,11 @@ int choose(struct turn *t, struct coordinator *c)
 		r = feed_all(t, c, true);
 	if (!r)
 		r = rebalance(t, c);
-	for (struct worker *w = c->workers; w && !r; w = w->next) {
-		/* A window that was read to the end, and used up, leaves nothing behind. */
-		for (size_t i = 0; i < w->n_streams; i++)
-			if (w->streams[i]->at_end && w->streams[i]->stored.next == w->streams[i]->stored.n)
-				w->streams[i]->stored_any = false;
-		r = say_run(t, c, w);
-	}
+	for (struct worker *w = c->workers; w && !r; w = w->next)
+		if (w->n_run)
+			r = say_run(t, c, w);
 	if (!r)
-		r = store_fresh(t, c);
+		r = fresh_store(t, c);
 	fault_point("dispatch.after_settle");
 	return r;
 }

@@ -10,7 +10,7 @@
 #include "common/base/log.h"
 
 #define META_KEY SLICE("meta", 4)
-#define DUE_LOOK_MS 10000u         /* the wall clock may have been set: do not sleep longer while something is scheduled */
+#define DUE_LOOK_MS 10000u         /* the wall clock may have been set: do not sleep longer while something is scheduled by it */
 
 /* --- open --- */
 
@@ -22,14 +22,24 @@ static int meta_load(struct coordinator *c, struct store_txn *view, struct error
 	int r = a ? store_get(view, T_META, META_KEY, &value) : -ENOMEM;
 	if (!r)
 		r = row_decode(a, value, &troupe__meta_record__descriptor, (ProtobufCMessage **)&m);
-	if (!r)
+	troupe__meta_record__init(&c->meta);
+	if (!r) {
 		c->meta = *m;
+		c->meta.quiet_by = c->meta.quiet_why = (char *)protobuf_c_empty_string;
+		text_keep(&c->meta.quiet_by, m->quiet_by);
+		text_keep(&c->meta.quiet_why, m->quiet_why);
+		snprintf(c->steady.boot_id, sizeof c->steady.boot_id, "%s", m->boot_id); /* until the first turn */
+		c->meta.boot_id = c->steady.boot_id;
+	}
 	arena_unref(a);
 	if (r == ERROR_NOT_FOUND) {
-		troupe__meta_record__init(&c->meta);
 		c->meta.next_seq = c->meta.next_token = c->meta.next_commit = c->meta.next_queue = c->meta.oldest_log = c->meta.swept_log = c->meta.next_requirement = 1;
 		r = 0;
 	}
+	if (!c->meta.next_cron)
+		c->meta.next_cron = 1;
+	if (!c->meta.next_key)
+		c->meta.next_key = 1;
 	c->meta.base.n_unknown_fields = 0;
 	c->meta.base.unknown_fields = NULL;
 	return r > 0 ? error_set(e, (enum error_code)r, "the ledger's head is damaged") : r;
@@ -44,7 +54,8 @@ static int load_lease(void *ctx, struct slice key, struct slice value)
 	Troupe__LeaseRecord *r;
 	struct id id;
 	arena_reset(l->arena);
-	if (key.len != sizeof id.b || row_decode(l->arena, value, &troupe__lease_record__descriptor, (ProtobufCMessage **)&r) || !queue_numbered(c, r->queue)) {
+	if (key.len != sizeof id.b || row_decode(l->arena, value, &troupe__lease_record__descriptor, (ProtobufCMessage **)&r) || !queue_numbered(c, r->queue) ||
+	    r->requirement >= c->n_requirements || !c->requirements[r->requirement]) {
 		l->error = ERROR_CORRUPT;
 		return 1;
 	}
@@ -59,14 +70,14 @@ static int load_lease(void *ctx, struct slice key, struct slice value)
 	}
 	x->seq = r->seq;
 	x->queue = queue_numbered(c, r->queue);
-	x->priority = r->priority;
+	x->rank = r->rank;
 	x->requirement = r->requirement;
 	x->run = r->run;
 	x->attempt = r->attempt;
 	x->cancel = r->cancel;
 	x->size = r->size;
 	x->has_state = r->has_state;
-	x->has_unique = r->has_unique;
+	x->needs_record = r->needs_record;
 	x->given_at_ms = r->leased_at_ms;
 	w->bytes += x->size;
 	return 0;
@@ -89,6 +100,9 @@ static int leases_load(struct coordinator *c, struct store_txn *view, struct err
 int coordinator_begin(struct turn *t, void *state, void *arg)
 {
 	struct coordinator *c = state;
+	char boot_id[40];
+	steady_boot_id(boot_id);
+	steady_begin(&c->steady, &c->meta, turn_boot_ms(t), turn_wall_ms(t), boot_id);
 	for (struct worker *w = c->workers; w; w = w->next) {
 		int r = turn_monitor(t, w->address, w->incarnation);
 		if (r)
@@ -103,9 +117,16 @@ static void fini(void *state)
 {
 	struct coordinator *c = state;
 	watches_free(c);
-	leases_fini(&c->leases);
+	leases_fini(c);
 	workers_free(c);
+	groups_free(c);
 	queues_free(c);
+	requirements_free(c);
+	text_keep(&c->meta.quiet_by, NULL);
+	text_keep(&c->meta.quiet_why, NULL);
+	free(c->dirty_keys);
+	free(c->ended);
+	free(c->batch_news);
 	free(c->log);
 	free(c->followers);
 	free(c);
@@ -137,8 +158,12 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 	int r = store_read(store, &view);
 	if (!r)
 		r = meta_load(c, view, e);
+	if (!r && (r = requirements_load(c, view)) > 0)
+		error_set(e, ERROR_CORRUPT, "the table of requirements is damaged");
 	if (!r)
 		r = queues_load(c, view, e);
+	if (!r && (r = streams_load(c, view)) > 0)
+		error_set(e, ERROR_CORRUPT, "the ready index is damaged");
 	if (!r)
 		r = leases_load(c, view, e);
 	store_read_end(view);
@@ -181,7 +206,7 @@ static int say_note(struct turn *t, const struct coordinator *c)
 	for (size_t i = 0; i < c->n_queues; i++)
 		if (c->queues[i])
 			waiting += c->queues[i]->r.ready + c->queues[i]->r.scheduled;
-	snprintf(text, sizeof text, "%llu waiting, %zu in work%s", (unsigned long long)waiting, c->leases.n, c->disk_low ? ", DISK LOW" : "");
+	snprintf(text, sizeof text, "%llu waiting, %zu in work%s%s", (unsigned long long)waiting, c->leases.n, c->meta.quiet ? ", QUIET" : "", c->disk_low ? ", DISK LOW" : "");
 	return turn_note(t, text);
 }
 
@@ -190,14 +215,17 @@ static int meta_put(struct turn *t, struct coordinator *c)
 	if (!c->meta_changed)
 		return 0;
 	c->meta_changed = false;
+	steady_note(&c->steady, &c->meta, turn_boot_ms(t), turn_wall_ms(t));
 	return row_put(t, T_META, META_KEY, &c->meta.base);
 }
 
 static int wake(struct turn *t, struct coordinator *c)
 {
-	uint64_t now_ms = turn_now_ms(t), wall = turn_wall_ms(t);
-	if (c->due_wall_ms != TIME_NEVER) {
-		uint64_t in = c->due_wall_ms > wall ? c->due_wall_ms - wall : 0;
+	uint64_t now_ms = turn_now_ms(t), wall = turn_wall_ms(t), steady = steady_at(&c->steady, t);
+	if (c->due_ms != TIME_NEVER)
+		wake_by(c, now_ms + (c->due_ms > steady ? c->due_ms - steady : 0));
+	if (c->at_wall_ms != TIME_NEVER) {
+		uint64_t in = c->at_wall_ms > wall ? c->at_wall_ms - wall : 0;
 		wake_by(c, now_ms + (in < DUE_LOOK_MS ? in : DUE_LOOK_MS));
 	}
 	if (c->again)
@@ -208,10 +236,30 @@ static int wake(struct turn *t, struct coordinator *c)
 	return at_ms == TIME_NEVER ? 0 : turn_wake(t, at_ms);
 }
 
+/* What follows from ends, until nothing follows any more; then who has waited for a key. Each step sees what the one before it has written. */
+static int settle_graph(struct turn *t, struct coordinator *c)
+{
+	int r = 0;
+	bool some = c->n_dirty_keys > 0;
+	while (!r && (c->n_ended || c->n_batch_news)) {
+		some = true;
+		r = edges_settle(t, c);
+		if (!r)
+			r = batches_settle(t, c);
+	}
+	if (r || !some)
+		return r;
+	if (!(r = turn_apply(t)) && c->n_dirty_keys && !(r = keys_settle(t, c)))
+		r = turn_apply(t);
+	return r;
+}
+
 static int settle(struct turn *t, void *state)
 {
 	struct coordinator *c = state;
 	int r = log_followers(t, c);
+	if (!r)
+		r = settle_graph(t, c);
 	if (!r)
 		r = choose(t, c);
 	if (!r)
@@ -281,6 +329,9 @@ static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 		turn_sample_labelled(t, out, "troupe_tasks_completed_total", counter, "Tasks done", (double)q->r.completed_total, "queue", q->name, NULL, NULL);
 		turn_sample_labelled(t, out, "troupe_tasks_failed_total", counter, "Attempts that failed", (double)q->r.failed_total, "queue", q->name, NULL, NULL);
 		turn_sample_labelled(t, out, "troupe_tasks_retried_total", counter, "Attempts that were followed by another", (double)q->r.retried_total, "queue", q->name, NULL, NULL);
+		turn_sample_labelled(t, out, "troupe_tasks_dropped_total", counter, "Tasks dropped to make room", (double)q->r.dropped_total, "queue", q->name, NULL, NULL);
+		turn_sample_labelled(t, out, "troupe_queue_bytes", gauge, "Payloads of tasks that are not final", (double)q->r.bytes, "queue", q->name, NULL, NULL);
+		turn_sample_labelled(t, out, "troupe_queue_keys", gauge, "Serial keys in use", (double)q->r.keys, "queue", q->name, NULL, NULL);
 		turn_sample_labelled(t, out, "troupe_queue_paused", gauge, "1 while the queue is paused", q->r.paused, "queue", q->name, NULL, NULL);
 	}
 	turn_sample(t, out, "troupe_coordinator_leases", gauge, "Tasks that are with workers", (double)c->leases.n);
@@ -305,6 +356,8 @@ static const struct actor_handler handlers[] = {
 	{ TROUPE__ENVELOPE__BODY_CANCEL, on_cancel },
 	{ TROUPE__ENVELOPE__BODY_RETRY, on_retry },
 	{ TROUPE__ENVELOPE__BODY_PURGE, on_purge },
+	{ TROUPE__ENVELOPE__BODY_ALTER, on_alter },
+	{ TROUPE__ENVELOPE__BODY_BATCH_ASK, on_batch_ask },
 	{ TROUPE__ENVELOPE__BODY_QUEUE_ASK, on_queue_ask },
 	{ TROUPE__ENVELOPE__BODY_QUEUE_ORDER, on_queue_order },
 	{ TROUPE__ENVELOPE__BODY_EXPLAIN, on_explain },

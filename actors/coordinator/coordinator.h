@@ -2,8 +2,9 @@
 /* coordinator:NAME, the durable task queues and the pool of workers.
  *
  * What is on disk is the ledger (ledger.h). In memory is only what is in flight: leases, workers, who waits for what; and the queues with their counters.
- * The files: submit.c takes tasks in, choose.c gives them to workers, crew.c hears what workers say, finish.c is what follows from the end of
- * an attempt, change.c and look.c are the operators' verbs, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clock.
+ * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, finish.c is what follows from the end of
+ * an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c and look.c are the
+ * operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include "actors/coordinator/ledger.h"
 #include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
 #include "common/base/rng.h"
 
 #define QUEUES_MAX 10000u
@@ -19,6 +21,8 @@
 #define BULK_MAX 4096u              /* tasks of one submit */
 #define NAME_MAX_BYTES 128u         /* of a queue */
 #define KEY_BYTES_MAX 200u
+#define EDGES_MAX 256u              /* of one task */
+#define RESOURCES_MAX 8u
 #define TAGS_MAX 32u
 #define TAG_BYTES_MAX 64u
 #define ARGV_MAX 1024u
@@ -38,34 +42,59 @@
 struct candidate {
 	struct id id;
 	uint64_t seq;
-	uint32_t priority;
+	uint32_t rank;                  /* its place: the priority, in a queue with ageing later for who came later */
 	bool stored;                    /* has a ready row */
 	bool first;                     /* no state row */
-	bool unique;
 	const Troupe__TaskSpec *spec;   /* of this turn's submit */
+	const Troupe__TaskRecord *rec;  /* the same; NULL: read it */
 };
 struct candidates { struct candidate *all; size_t n, room, next; bool unsorted; };
 
-/* The tasks of one queue that need the same tags, in order. */
+/* The tasks of one queue that need the same, in order. The window outlives turns: whoever changes a row of the ready index that lies in it says stream_touch. */
 struct stream {
 	struct queue *queue;
 	const struct requirement *requirement;
-	bool stored_any;                /* the ready index may have rows */
-	struct candidates stored;       /* a window of the ready index, in settle */
+	bool stored_any;                /* the ready index may have rows behind the window */
+	struct candidates stored;       /* a window of the ready index */
 	struct candidates fresh;        /* accepted, or due, in this turn: no row yet */
 	bool listed;                    /* in coordinator.busy */
-	uint32_t cursor_priority;       /* where the window ends */
+	uint32_t cursor_rank;           /* where the window ends */
 	uint64_t cursor_seq;
-	bool at_end;
+	uint64_t served;                /* turns that it had in a fair queue */
 };
 
-struct requirement { uint32_t number; char **tags; size_t n_tags; };
+/* What a worker must have, interned. */
+struct resource { char *name; uint64_t amount; };
+struct requirement { uint32_t number; char **tags; size_t n_tags; struct resource *resources; size_t n_resources; char *submitter; };
+struct need { char **tags; size_t n_tags; Troupe__Resource **resources; size_t n_resources; const char *submitter; }; /* the same, asked for; sorted in place */
+
+/* A pool of workers, for the resources that they share. */
+struct pool { char name[64]; struct resource *has; size_t n_has; uint64_t used[RESOURCES_MAX]; struct pool *next; };
+
+/* Workers that may take the same: of one pool, with the same queues and tags. Of their streams the best gives to the next free worker. */
+struct group {
+	struct pool *pool;
+	char **queues, **tags;
+	size_t n_queues, n_tags;
+	uint32_t shape;
+	struct stream **streams;        /* that it serves, as of .shape */
+	size_t n_streams, room_streams;
+	struct worker *open, **open_tail; /* with a free slot, the longest idle one first */
+	struct worker *more, **more_tail; /* none, but they may hold more */
+	size_t n_workers;
+	struct group *next;
+};
 
 struct queue {
 	char *name;
 	Troupe__QueueRecord r;          /* name and policy are ours; strings owned */
-	const Troupe__QueuePolicy *policy;
-	bool configured, changed;
+	const Troupe__QueuePolicy *configured; /* NULL: not in the configuration */
+	const Troupe__QueuePolicy *policy;     /* that holds */
+	Troupe__QueuePolicy own;               /* policy with what was set at run time */
+	Troupe__RetryPolicy own_retry;
+	bool changed;
+	bool gated;                            /* in this turn: may start nothing more */
+	uint64_t vtime;                        /* of its fair streams */
 	struct stream **streams;        /* by requirement number; NULL where none */
 	size_t n_streams;
 	struct queue *next;             /* in its bucket */
@@ -75,10 +104,10 @@ struct lease {
 	struct id id;
 	uint64_t token, seq, size;
 	struct queue *queue;
-	uint32_t priority, requirement, run, attempt;
-	bool cancel, has_state, has_unique;
+	uint32_t rank, requirement, run, attempt;
+	bool cancel, has_state, needs_record;
 	bool started;
-	uint64_t given_at_ms, started_at_ms; /* wall clock */
+	uint64_t given_at_ms, started_at_ms; /* steady clock */
 	struct worker *worker;
 	uint32_t percent;
 	char *note;
@@ -87,18 +116,33 @@ struct lease {
 };
 struct leases { struct lease **buckets; size_t room, n; };
 
+/* What the rows of a task are keyed by. */
+struct place {
+	struct id id;
+	struct queue *queue;
+	uint64_t seq, submitted_at_ms, size;
+	uint32_t rank, requirement;
+	const Troupe__TaskRecord *rec;  /* NULL: a plain task that ended well, whose record nobody needed to read */
+	bool holds;                     /* its serial key */
+};
+/* A serial key that something has happened to; a task whose end others may wait for; a batch one of whose tasks has ended, or begins anew. */
+struct dirty_key { struct queue *queue; const char *key; };
+struct ended { struct id id, from; uint64_t seq; }; /* from: the child to begin with */
+struct batch_news { struct id batch; uint64_t seq; Troupe__TaskState state; };
+
+
 struct worker {
 	char address[192];
 	uint64_t incarnation;
 	uint64_t peer;                  /* 0: no connection */
 	uint32_t pid;
-	char pool[64], mode[16], broken[160];
+	char mode[16], broken[160];
 	bool attached, draining, monitored;
-	char **queues, **tags;
-	size_t n_queues, n_tags;
-	uint32_t slots, shape;
-	struct stream **streams;        /* what it serves, as of .shape */
-	size_t n_streams, room_streams;
+	struct pool *pool;              /* by its address, then by its Attach; NULL: not known */
+	struct group *group;            /* NULL before its Attach */
+	enum { WORKER_NOWHERE, WORKER_OPEN, WORKER_MORE } place; /* in the group's lists */
+	struct worker *listed_next, **listed_at;
+	uint32_t slots;
 	struct lease *leases;
 	uint32_t held, n_started;
 	uint64_t bytes;
@@ -137,7 +181,8 @@ struct coordinator {
 	const Troupe__CoordinatorSetup *setup;
 	const char *address, *state_dir; /* the setup's */
 	uint64_t payload_max, frame_max;
-	Troupe__MetaRecord meta;
+	struct steady steady;
+	Troupe__MetaRecord meta;               /* strings owned */
 	bool meta_changed;
 	struct rng rng;
 
@@ -150,6 +195,14 @@ struct coordinator {
 	size_t n_busy, room_busy;
 
 	struct leases leases;
+	struct pool *pools;
+	struct group *groups;
+	struct dirty_key *dirty_keys;         /* of this turn, as the next two */
+	size_t n_dirty_keys, room_dirty_keys;
+	struct ended *ended;
+	size_t n_ended, room_ended;
+	struct batch_news *batch_news;
+	size_t n_batch_news, room_batch_news;
 	struct worker *workers;
 	size_t n_workers;
 
@@ -168,7 +221,7 @@ struct coordinator {
 	size_t n_followers;
 	uint64_t retain_at_ms;
 
-	uint64_t due_wall_ms;                 /* the first due row, or earlier; TIME_NEVER */
+	uint64_t due_ms, at_wall_ms;          /* the first row of tables due and at, or earlier; TIME_NEVER */
 	uint64_t disk_seen_ms, disk_taken;    /* bytes taken in since then */
 	bool disk_low, disk_stop;
 	uint64_t disk_free, disk_mark;
@@ -211,26 +264,114 @@ int queues_configure(struct coordinator *c);           /* the setup's queues and
 int queues_settle(struct turn *t, struct coordinator *c); /* rows of what changed */
 void queues_free(struct coordinator *c);
 int queue_unknown(struct turn *t, struct coordinator *c, const char *name, uint32_t index); /* NO_QUEUE, with a suggestion */
-struct stream *stream_of(struct coordinator *c, struct queue *q, uint32_t requirement); /* made where missing; NULL without memory */
-/* The number of a set of tags (sorted in place). 0, ERROR_TOO_LARGE, -ENOMEM. */
-int requirement_of(struct turn *t, struct coordinator *c, char **tags, size_t n, uint32_t *ret);
-int on_queue_ask(struct turn *t, void *state, const struct message *m);
+void queue_unknown_error(struct turn *t, struct coordinator *c, const char *name, struct error *e); /* the same, into e */
+struct queue *queue_new(struct coordinator *c, const char *name);        /* with the next number; NULL as above */
+int queue_remove(struct turn *t, struct coordinator *c, struct queue *q); /* an empty one */
+
+/* --- policy.c --- */
+void queue_policy_use(struct coordinator *c, struct queue *q);           /* after any of what it is made of has changed */
+int queue_policy_check(const Troupe__QueueOrder *o, struct error *e);
+int queue_policy_set(struct coordinator *c, struct queue *q, const Troupe__QueueOrder *o); /* 0 or -ENOMEM */
+int queue_policy_keep(struct queue *q, const Troupe__QueuePolicy *p, char *const *names, size_t n);
+void queue_policy_free(struct queue *q);
+
+/* --- queue_order.c --- */
 int on_queue_order(struct turn *t, void *state, const struct message *m);
+int order_event(struct turn *t, const struct coordinator *c, const struct message *m, const char *type, const char *name, const char *why);
+void text_keep(char **at, const char *text);                             /* an owned string of a record */
+
+/* --- requirement.c --- */
+int requirements_load(struct coordinator *c, struct store_txn *view);    /* 0, ERROR_CORRUPT, negative */
+void requirements_free(struct coordinator *c);
+/* The number of a need. 0, ERROR_TOO_LARGE, -ENOMEM. */
+int requirement_of(struct turn *t, struct coordinator *c, struct need *need, uint32_t *ret);
+int on_queue_ask(struct turn *t, void *state, const struct message *m);
 
 /* --- lease.c --- */
 struct lease *lease_find(const struct leases *l, uint64_t token);
 struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, const struct id *id); /* NULL without memory */
-void lease_free(struct leases *l, struct lease *x);   /* out of the table and its worker's list */
-void leases_fini(struct leases *l);
+void lease_free(struct coordinator *c, struct lease *x); /* out of the table and its worker's list */
+void leases_fini(struct coordinator *c);
 int lease_put(struct turn *t, const struct lease *l);
 
 /* --- submit.c --- */
 int on_submit(struct turn *t, void *state, const struct message *m);
+/* One task of the node's own; an id is made where it has none. spec must live as long as the turn. 0, a positive code with e filled, negative. */
+int submit_task(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *spec, const char *submitter, struct id *ret_id, struct error *e);
+
+/* --- spec.c --- */
 size_t spec_size(const Troupe__TaskSpec *spec);       /* bytes of payload and arguments */
+int spec_check(const struct coordinator *c, const Troupe__TaskSpec *s, struct error *e); /* 0 or a positive code with e filled */
+
+/* --- stream.c --- */
+struct stream *stream_of(struct coordinator *c, struct queue *q, uint32_t requirement); /* made where missing; NULL without memory */
+int streams_load(struct coordinator *c, struct store_txn *view);      /* those that the ready index has rows of */
+int stream_head(struct turn *t, struct coordinator *c, struct stream *s, struct candidate **ret); /* the best, or NULL. 0 or negative */
+void stream_take(struct stream *s, const struct candidate *one);
+void stream_touch(struct stream *s, uint32_t rank, uint64_t seq);     /* a row of the ready index came or went otherwise than by give */
+int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *what); /* 0 or -ENOMEM */
+struct candidate *fresh_find(const struct stream *s, const struct id *id); /* NULL: not of this turn */
+bool fresh_drop(struct stream *s, const struct id *id);
+int fresh_store(struct turn *t, struct coordinator *c);               /* at the turn's end: ready rows for what nobody took */
+int candidate_cmp(const struct candidate *a, const struct candidate *b);
+
+/* --- group.c --- */
+struct pool *pool_of(struct coordinator *c, const char *name);        /* made where missing; NULL without memory */
+bool pool_can(const struct pool *p, const struct requirement *need, bool now); /* has it at all; and free now */
+void pool_use(struct pool *p, const struct requirement *need, bool back);
+/* The group of a worker by what its Attach says. 0 or -ENOMEM. */
+int group_join(struct coordinator *c, struct worker *w, const Troupe__Attach *a);
+void group_leave(struct coordinator *c, struct worker *w);
+int group_streams(struct coordinator *c, struct group *g);            /* anew when there are more streams. 0 or -ENOMEM */
+bool group_serves(const struct group *g, const char *queue);
+bool group_has_tags(const struct group *g, const struct requirement *need);
+void worker_place(struct worker *w);                                  /* after anything about it has changed */
+void worker_behind(struct worker *w);                                 /* the same, and behind the others of its list */
+void groups_free(struct coordinator *c);
 
 /* --- choose.c --- */
 int choose(struct turn *t, struct coordinator *c);    /* in settle: leases and RUN for all who have room, ready rows for the rest */
-int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *what); /* 0 or -ENOMEM */
+
+/* --- limit.c --- */
+/* May it start one more now? False: *ret_wait_ms says when it may, by the clock alone; TIME_NEVER: when something ends. */
+bool limit_queue(const struct coordinator *c, const struct queue *q, uint64_t now_ms, uint64_t *ret_wait_ms);
+bool limit_node(const struct coordinator *c);         /* may anything start? */
+void limit_take(struct queue *q, uint64_t now_ms);    /* an attempt begins */
+/* Does the queue take n tasks of so many bytes more? 0, ERROR_BUSY, ERROR_TOO_LARGE with e filled. */
+int limit_admit(struct turn *t, struct coordinator *c, struct queue *q, uint64_t n, uint64_t bytes, struct error *e);
+int limit_drop(struct turn *t, struct coordinator *c, struct queue *q, uint64_t n, uint64_t bytes); /* what must go for them, where the policy drops */
+uint64_t oldest_ready_ms(struct turn *t, struct coordinator *c, const struct queue *q); /* age; 0: none */
+
+/* --- key.c --- */
+/* A task of a serial key is to be ready. *ret_go false: it waits in table waiting until its turn. */
+int key_enter(struct turn *t, struct coordinator *c, struct place *p, bool *ret_go);
+int key_release(struct turn *t, struct coordinator *c, struct place *p);              /* it held the key, and does not any more */
+int key_leave(struct turn *t, struct coordinator *c, struct place *p, bool *ret_waited); /* it was ready; p->holds says whether it held the key */
+/* Its attempt is about to begin: takes a token of the key's rate. *ret_go false: there is none; it waits again. */
+int key_start(struct turn *t, struct coordinator *c, struct place *p, bool *ret_go);
+int key_look(struct turn *t, struct coordinator *c, struct slice name);
+int keys_settle(struct turn *t, struct coordinator *c);
+bool key_serial(const struct queue *q);               /* one at a time: it is held between two attempts */
+bool key_waits(struct turn *t, const struct place *p, uint64_t *ret_before); /* in table waiting; how many are before it, at most 1,000 */
+int key_get(struct turn *t, const struct queue *q, const char *key, Troupe__KeyRecord **ret); /* 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative */
+
+/* --- edge.c --- */
+int edge_put(struct turn *t, const struct id *parent, const struct id *child, Troupe__EdgeOn on);
+bool edge_met(Troupe__EdgeOn on, Troupe__TaskState parent);   /* of a final parent */
+int edge_mark(struct turn *t, struct coordinator *c, const struct id *id, Troupe__StateRecord *st, struct lease *l, const Troupe__TaskRecord *rec); /* somebody waits for it */
+int edges_ended(struct coordinator *c, const struct place *p);
+int edges_due(struct turn *t, struct coordinator *c, struct slice parent);
+int edges_settle(struct turn *t, struct coordinator *c);
+int task_unblock(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st); /* one thing less that it waits for */
+
+/* --- batch.c --- */
+int batch_begin(struct turn *t, struct coordinator *c, const Troupe__BatchSpec *spec, const char *submitter, Troupe__BatchRecord **ret);
+int batch_put(struct turn *t, const struct id *batch, const Troupe__BatchRecord *b);
+int member_put(struct turn *t, const struct id *batch, uint64_t seq, const Troupe__MemberRecord *m);
+int batch_tell(struct coordinator *c, const struct place *p, Troupe__TaskState state); /* a task of it is final, or ready again after it was */
+int batches_settle(struct turn *t, struct coordinator *c);
+int batch_forget(struct turn *t, struct coordinator *c, const struct place *p);        /* the record of a task of it goes */
+int on_batch_ask(struct turn *t, void *state, const struct message *m);
 
 /* --- crew.c --- */
 struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
@@ -254,40 +395,59 @@ int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue 
 int attempt_end(struct turn *t, struct coordinator *c, struct lease *l, const Troupe__Outcome *o, bool quick);
 /* A lease that never became an attempt: ready again as it was, or cancelled where that was asked for. The lease is freed. */
 int attempt_return(struct turn *t, struct coordinator *c, struct lease *l);
+
+/* --- move.c --- */
 /* A task without a lease, with its rows read: becomes what st says (state, cause and due time set by the caller). was: its state before. */
 int task_move(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st, Troupe__TaskState was);
 /* Where a task is. READY, SCHEDULED, RUNNING or final; ERROR_NOT_FOUND, ERROR_CORRUPT, negative. ret_lease NULL unless RUNNING. */
 int task_read(struct turn *t, struct coordinator *c, const struct id *id, Troupe__TaskRecord **ret, Troupe__StateRecord **ret_state, struct lease **ret_lease);
 Troupe__TaskState task_state(const Troupe__StateRecord *st, const struct lease *l);
 int task_delete(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st); /* of a final one */
-int due_put(struct turn *t, struct coordinator *c, uint64_t at_wall_ms, uint64_t seq, const struct id *id);
+struct place place_of(struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec);
+/* The same for one that comes from a lease, or stays in its state with another place: move out, change the place, move in. */
+int place_leave(struct turn *t, struct coordinator *c, struct place *p, Troupe__TaskState was, const Troupe__StateRecord *st);
+int place_enter(struct turn *t, struct coordinator *c, struct place *p, Troupe__StateRecord *st);
+int place_log(struct coordinator *c, const struct place *p, const Troupe__StateRecord *st, Troupe__TaskState was);
+int task_cancel(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, Troupe__Cause cause); /* at once, or as a wish where it runs */
+uint32_t task_rank(const Troupe__TaskRecord *rec);
 
 /* --- disk.c --- */
 void disk_look(struct coordinator *c, uint64_t now_ms);
 void disk_take(struct coordinator *c, size_t bytes);
 
 /* --- due.c --- */
+/* Rows of the due index, by the steady clock, and of table at, by the wall clock. The value is copied; number must be the row's own among those of one millisecond: a
+ * task's seq, or a number with a high bit of its kind (DUE_NUMBER). */
+enum due_kind { DUE_KEY = 'k', DUE_EDGES = 'e', DUE_BLOB = 'b', DUE_CRON = 'c' };
+#define DUE_OTHER ((uint64_t)1 << 62) /* of a task's row that is not the time of its next attempt */
+#define DUE_NUMBER(kind, n) ((uint64_t)1 << 63 | (uint64_t)(kind) << 48 | ((uint64_t)(n) & 0xffffffffffff))
+int due_put(struct turn *t, struct coordinator *c, uint64_t at_ms, uint64_t seq, const struct id *id);
+int due_kind_put(struct turn *t, struct coordinator *c, uint64_t at_ms, uint64_t number, struct slice value);
+int at_put(struct turn *t, struct coordinator *c, uint64_t wall_ms, uint64_t number, struct slice value);
 int due_run(struct turn *t, struct coordinator *c);
 
 /* --- change.c --- */
 int on_cancel(struct turn *t, void *state, const struct message *m);
 int on_retry(struct turn *t, void *state, const struct message *m);
 int on_purge(struct turn *t, void *state, const struct message *m);
+int on_alter(struct turn *t, void *state, const struct message *m);
 
 /* --- look.c --- */
 int on_get(struct turn *t, void *state, const struct message *m);
 int on_list(struct turn *t, void *state, const struct message *m);
-int on_explain(struct turn *t, void *state, const struct message *m);
 /* 0, a positive code with e filled, negative. */
 int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, struct error *e);
 enum { SHOW_PAYLOAD = 1, SHOW_OUTPUT = 2, SHOW_HISTORY = 4 };
 int task_show(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l, unsigned what,
               Troupe__Task **ret);
-bool filter_fits(const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l);
+bool filter_fits(struct turn *t, const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l);
 /* Walks the tasks that a filter names, newest first, from a cursor: fn for each that fits, until it returns positive (stop: *ret_next is behind it), or LOOK_MAX
  * rows were seen. *ret_next.len 0: no more. */
 int filter_walk(struct turn *t, struct coordinator *c, const Troupe__Filter *f, const ProtobufCBinaryData *cursor,
                 int (*fn)(struct turn *t, void *ctx, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l), void *ctx, ProtobufCBinaryData *ret_next);
+
+/* --- explain.c --- */
+int on_explain(struct turn *t, void *state, const struct message *m);
 
 /* --- wait.c --- */
 int on_wait(struct turn *t, void *state, const struct message *m);

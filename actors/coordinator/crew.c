@@ -31,32 +31,18 @@ struct worker *worker_add(struct coordinator *c, const char *address, uint64_t i
 	snprintf(w->address, sizeof w->address, "%s", address);
 	w->incarnation = incarnation;
 	w->slots = 1;
+	const char *slash = strrchr(address, '/');
+	if (slash && strncmp(address, "worker:", 7) == 0) {
+		char pool[64];
+		snprintf(pool, sizeof pool, "%.*s", (int)(slash - address - 7), address + 7);
+		w->pool = pool_of(c, pool);
+	}
 	struct worker **at = &c->workers; /* the oldest first */
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
 	c->n_workers++;
 	return w;
-}
-
-static void texts_free(char ***all, size_t *n)
-{
-	for (size_t i = 0; i < *n; i++)
-		free((*all)[i]);
-	free(*all);
-	*all = NULL;
-	*n = 0;
-}
-
-static int texts_copy(char ***ret, size_t *ret_n, char *const *from, size_t n)
-{
-	texts_free(ret, ret_n);
-	if (n && !(*ret = calloc(n, sizeof(char *))))
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (!((*ret)[(*ret_n)++] = strdup(from[i])))
-			return -ENOMEM;
-	return 0;
 }
 
 static void worker_free(struct coordinator *c, struct worker *w)
@@ -67,9 +53,7 @@ static void worker_free(struct coordinator *c, struct worker *w)
 			break;
 		}
 	c->n_workers--;
-	texts_free(&w->queues, &w->n_queues);
-	texts_free(&w->tags, &w->n_tags);
-	free(w->streams);
+	group_leave(c, w);
 	free(w->run);
 	free(w->down_tokens);
 	free(w);
@@ -120,7 +104,10 @@ static int take_outcome(struct turn *t, struct coordinator *c, struct worker *w,
 		c->n_stale++;
 		return 0;
 	}
-	w->draining |= o->drain;
+	if (o->drain) {
+		w->draining = true;
+		worker_place(w);
+	}
 	disk_take(c, o->output.len + o->stderr_tail.len);
 	return attempt_end(t, c, l, o, false);
 }
@@ -165,7 +152,7 @@ int on_started(struct turn *t, void *state, const struct message *m)
 		if (!l || l->worker != w || l->started)
 			continue;
 		l->started = true;
-		l->started_at_ms = turn_wall_ms(t);
+		l->started_at_ms = steady_at(&c->steady, t);
 		w->n_started++;
 		w->busy_since_ms = turn_now_ms(t);
 	}
@@ -207,18 +194,15 @@ int on_progress(struct turn *t, void *state, const struct message *m)
 
 /* --- Attach --- */
 
-static int describe(struct worker *w, const struct message *m, const Troupe__Attach *a)
+static int describe(struct coordinator *c, struct worker *w, const struct message *m, const Troupe__Attach *a)
 {
 	w->peer = m->sender.peer;
 	w->pid = (uint32_t)m->sender.pid;
 	w->slots = a->slots > SLOTS_MAX ? SLOTS_MAX : a->slots ? a->slots : 1;
-	snprintf(w->pool, sizeof w->pool, "%s", a->pool);
 	snprintf(w->mode, sizeof w->mode, "%s", a->mode);
 	snprintf(w->broken, sizeof w->broken, "%s", a->broken);
 	utf8_clean(w->broken);
-	w->shape = 0; /* its streams anew */
-	int r = texts_copy(&w->queues, &w->n_queues, a->queues, a->n_queues);
-	return r ? r : texts_copy(&w->tags, &w->n_tags, a->tags, a->n_tags);
+	return group_join(c, w, a);
 }
 
 /* Which of its leases an Attach names; what it does not name never arrived. */
@@ -272,7 +256,7 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 	if (!w && !(w = worker_add(c, m->sender.address, m->sender.incarnation)))
 		return -ENOMEM;
 	fault_point("attach.after_parse");
-	int r = describe(w, m, a);
+	int r = describe(c, w, m, a);
 	if (!r && !w->monitored)
 		r = turn_monitor(t, w->address, w->incarnation);
 	w->monitored = true;
@@ -295,6 +279,7 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 	w->attached = true;
 	if (!a->update)
 		w->draining = false;
+	worker_place(w);
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACHED;
 	env.attached = &out;
@@ -381,6 +366,7 @@ int crew_down(struct turn *t, void *state, const Troupe__Down *d)
 	if (!w)
 		return 0;
 	w->down = true;
+	worker_place(w);
 	w->down_pending = d->proof == TROUPE__PROOF__PROOF_PENDING;
 	w->pending_pid = d->pending_pid;
 	if (d->reason != TROUPE__REASON__REASON_NONE || !w->down_reason) {
@@ -417,6 +403,7 @@ int crew_link(struct turn *t, void *state, const char *address, uint64_t incarna
 		return 0;
 	w->peer = 0;
 	w->attached = false;
+	worker_place(w);
 	return w->down && !w->down_pending ? bury(t, c, w) : 0;
 }
 
@@ -458,7 +445,7 @@ int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue 
 
 /* --- what is asked --- */
 
-static Troupe__WorkerRow *row_of(struct turn *t, const struct worker *w)
+static Troupe__WorkerRow *row_of(struct turn *t, const struct coordinator *c, const struct worker *w)
 {
 	Troupe__WorkerRow *row = arena_alloc(turn_arena(t), sizeof *row);
 	if (!row)
@@ -467,21 +454,21 @@ static Troupe__WorkerRow *row_of(struct turn *t, const struct worker *w)
 	row->address = (char *)w->address;
 	row->incarnation = w->incarnation;
 	row->pid = w->pid;
-	row->pool = (char *)w->pool;
+	row->pool = w->pool ? w->pool->name : row->pool;
 	row->busy = w->held > 0;
 	row->done = w->n_done;
 	row->failed = w->n_failed;
 	row->held = w->held;
 	row->draining = w->draining;
 	row->broken = w->down ? (char *)"dead, its family is not proven empty" : !w->attached ? (char *)"not connected" : (char *)w->broken;
-	row->queues = w->queues;
-	row->n_queues = w->n_queues;
+	row->queues = w->group ? w->group->queues : NULL;
+	row->n_queues = w->group ? w->group->n_queues : 0;
 	for (const struct lease *l = w->leases; l; l = l->next)
 		if (l->started || !row->token) {
 			row->token = l->token;
 			row->task = (ProtobufCBinaryData){ sizeof l->id.b, (uint8_t *)l->id.b };
 			row->seq = l->seq;
-			row->since_ms = l->started_at_ms ? turn_wall_ms(t) - l->started_at_ms : 0;
+			row->since_ms = l->started_at_ms ? steady_at(&c->steady, t) - l->started_at_ms : 0;
 			if (l->started)
 				break;
 		}
@@ -496,7 +483,7 @@ int on_workers_ask(struct turn *t, void *state, const struct message *m)
 	if (!(out.rows = arena_alloc(turn_arena(t), (c->n_workers + 1) * sizeof(Troupe__WorkerRow *))))
 		return -ENOMEM;
 	for (const struct worker *w = c->workers; w; w = w->next)
-		if (!(out.rows[out.n_rows++] = row_of(t, w)))
+		if (!(out.rows[out.n_rows++] = row_of(t, c, w)))
 			return -ENOMEM;
 	env.body_case = TROUPE__ENVELOPE__BODY_WORKERS;
 	env.workers = &out;

@@ -36,7 +36,7 @@ int log_settle(struct turn *t, struct coordinator *c)
 	struct slice key = key_u64_of(turn_arena(t), c->meta.next_commit);
 	if (!row || !key.data)
 		return -ENOMEM;
-	key_u64(key_u64(row, turn_wall_ms(t)), c->log_first_seq ? c->log_first_seq : c->meta.next_seq);
+	key_u64(key_u64(row, steady_at(&c->steady, t)), c->log_first_seq ? c->log_first_seq : c->meta.next_seq);
 	memcpy(row + LOG_HEAD, c->log, c->n_log);
 	int r = turn_put(t, T_LOG, key, SLICE(row, LOG_HEAD + c->n_log));
 	c->meta.next_commit++;
@@ -50,7 +50,7 @@ int log_settle(struct turn *t, struct coordinator *c)
 
 /* --- rows --- */
 
-struct row { uint64_t wall_ms, first_seq; const uint8_t *entries; uint32_t n; };
+struct row { uint64_t at_ms, first_seq; const uint8_t *entries; uint32_t n; };
 
 static int row_of(struct turn *t, uint64_t commit, struct row *ret)
 {
@@ -128,7 +128,7 @@ static Troupe__Transition *show(struct turn *t, struct coordinator *c, const str
 	out->at.index = index;
 	out->id = e->id;
 	out->x.at = &out->at;
-	out->x.at_ms = row->wall_ms;
+	out->x.at_ms = steady_to_wall(&c->steady, t, row->at_ms);
 	out->x.id = (ProtobufCBinaryData){ sizeof out->id.b, out->id.b };
 	out->x.queue = q ? q->name : out->x.queue;
 	out->x.kind = (Troupe__TransitionKind)e->kind;
@@ -298,7 +298,7 @@ static int sweep_entry(struct turn *t, struct coordinator *c, const struct log_e
 	if (r || l || (st->state != TROUPE__TASK_STATE__DONE && st->state != TROUPE__TASK_STATE__CANCELLED))
 		return r < 0 ? r : 0;
 	uint64_t until = st->finished_at_ms + ttl_of(queue_numbered(c, rec->queue), c);
-	return until <= turn_wall_ms(t) ? task_delete(t, c, &e->id, rec, st) : due_put(t, c, until, rec->seq, &e->id);
+	return until <= steady_at(&c->steady, t) ? task_delete(t, c, &e->id, rec, st) : due_put(t, c, until, rec->seq, &e->id);
 }
 
 /* The log row goes: who is still there keeps its number by a row of its own. */
@@ -338,7 +338,7 @@ static int row_copy(struct turn *t, uint64_t commit, struct row *ret)
 	return copy ? 0 : -ENOMEM;
 }
 
-struct retention { uint64_t wall, keep_ms, ttl_ms; size_t entries; bool did; };
+struct retention { uint64_t now, keep_ms, ttl_ms; size_t entries; bool did; };
 
 static bool over(const struct coordinator *c)
 {
@@ -352,7 +352,7 @@ static int sweep_next(struct turn *t, struct coordinator *c, struct retention *k
 	if (c->meta.swept_log >= c->meta.next_commit)
 		return 0;
 	int r = row_copy(t, c->meta.swept_log, &row);
-	if (r || (!over(c) && row.wall_ms + k->ttl_ms > k->wall))
+	if (r || (!over(c) && row.at_ms + k->ttl_ms > k->now))
 		return r;
 	for (uint32_t i = 0; i < row.n && !r; i++) {
 		struct log_entry e = entry_of(&row, i);
@@ -372,7 +372,7 @@ static int cut_next(struct turn *t, struct coordinator *c, struct retention *k)
 	if (c->meta.oldest_log >= c->meta.swept_log)
 		return 0;
 	int r = row_copy(t, c->meta.oldest_log, &row);
-	if (r || (!over(c) && row.wall_ms + k->keep_ms > k->wall))
+	if (r || (!over(c) && row.at_ms + k->keep_ms > k->now))
 		return r;
 	if ((r = number_entries(t, c, &row)) || (r = turn_delete(t, T_LOG, key_u64_of(turn_arena(t), c->meta.oldest_log))))
 		return r;
@@ -392,7 +392,7 @@ int log_retain(struct turn *t, struct coordinator *c)
 		wake_by(c, c->retain_at_ms);
 		return 0;
 	}
-	struct retention k = { .wall = turn_wall_ms(t), .keep_ms = c->setup->keep_final_ms, .ttl_ms = least_ttl(c) };
+	struct retention k = { .now = steady_at(&c->steady, t), .keep_ms = c->setup->keep_final_ms, .ttl_ms = least_ttl(c) };
 	int r = 0;
 	for (unsigned i = 0; i < RETAIN_ROWS && k.entries < RETAIN_ENTRIES && !r; i++) {
 		k.did = false;

@@ -53,8 +53,10 @@ struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, cons
 	return x;
 }
 
-void lease_free(struct leases *l, struct lease *x)
+void lease_free(struct coordinator *c, struct lease *x)
 {
+	struct leases *l = &c->leases;
+	struct worker *w = x->worker;
 	for (struct lease **at = &l->buckets[x->token & (l->room - 1)]; *at; at = &(*at)->bucket)
 		if (*at == x) {
 			*at = x->bucket;
@@ -64,18 +66,22 @@ void lease_free(struct leases *l, struct lease *x)
 	*x->at = x->next;
 	if (x->next)
 		x->next->at = x->at;
-	x->worker->held--;
-	x->worker->n_started -= x->started;
-	x->worker->bytes -= x->size;
+	w->held--;
+	w->n_started -= x->started;
+	w->bytes -= x->size;
+	if (w->pool)
+		pool_use(w->pool, c->requirements[x->requirement], true);
+	worker_place(w);
 	free(x->note);
 	free(x);
 }
 
-void leases_fini(struct leases *l)
+void leases_fini(struct coordinator *c)
 {
+	struct leases *l = &c->leases;
 	for (size_t i = 0; i < l->room; i++)
 		while (l->buckets[i])
-			lease_free(l, l->buckets[i]);
+			lease_free(c, l->buckets[i]);
 	free(l->buckets);
 	*l = (struct leases){ 0 };
 }
@@ -91,12 +97,12 @@ int lease_put(struct turn *t, const struct lease *l)
 	r.leased_at_ms = l->given_at_ms;
 	r.queue = l->queue->r.number;
 	r.seq = l->seq;
-	r.priority = l->priority;
+	r.rank = l->rank;
 	r.cancel = l->cancel;
 	r.requirement = l->requirement;
 	r.size = l->size;
 	r.has_state = l->has_state;
-	r.has_unique = l->has_unique;
+	r.needs_record = l->needs_record;
 	/* The key must live as long as the turn: the lease may not. */
 	struct slice key = SLICE(arena_copy(turn_arena(t), l->id.b, sizeof l->id.b), sizeof l->id.b);
 	return row_put(t, T_LEASE, key, &r.base);

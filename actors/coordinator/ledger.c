@@ -4,7 +4,8 @@
 #include <string.h>
 #include "common/wire/codec.h"
 
-const char *const ledger_tables[] = { "task", "state", "lease", "ready", "due", "unique", "seq", "dead", "attempt", "queue", "requirement", "log", "meta", NULL };
+const char *const ledger_tables[] = { "task", "state", "lease", "ready", "due", "unique", "seq", "dead", "attempt", "queue", "requirement", "log", "meta", "key", "waiting", "edge", "batch", "member",
+	"cron", "at", "blob", NULL };
 
 void log_entry_pack(const struct log_entry *e, uint8_t out[static LOG_ENTRY])
 {
@@ -74,6 +75,32 @@ struct slice key_dead(struct arena *a, uint32_t queue, uint64_t seq)
 	if (k)
 		key_u64(key_u32(k, queue), seq);
 	return SLICE(k, k ? 12 : 0);
+}
+
+struct slice key_serial_name(struct arena *a, uint32_t queue, const char *key)
+{
+	size_t n = strlen(key);
+	uint8_t *k = arena_alloc(a, 5 + n);
+	if (k)
+		key_bytes(key_u8(key_u32(k, queue), (uint8_t)n), key, n);
+	return SLICE(k, k ? 5 + n : 0);
+}
+
+struct slice key_waiting(struct arena *a, uint32_t queue, const char *key, uint64_t seq)
+{
+	size_t n = strlen(key);
+	uint8_t *k = arena_alloc(a, 13 + n);
+	if (k)
+		key_u64(key_bytes(key_u8(key_u32(k, queue), (uint8_t)n), key, n), seq);
+	return SLICE(k, k ? 13 + n : 0);
+}
+
+struct slice key_edge(struct arena *a, const struct id *parent, const struct id *child)
+{
+	uint8_t *k = arena_alloc(a, 32);
+	if (k)
+		key_bytes(key_bytes(k, parent->b, 16), child->b, 16);
+	return SLICE(k, k ? 32 : 0);
 }
 
 struct slice key_attempt(struct arena *a, const struct id *id, uint32_t n)

@@ -1,8 +1,9 @@
 #pragma once
 /* The coordinator's rows: keys, formats, and reading and writing them inside a turn. Formats: proto/ledger.proto.
  *
- * The ready index is keyed (queue, requirement, priority, seq), all big-endian, so its order is the order of choosing. The due index, keyed (wall ms, seq), says
- * when somebody must look at a task again: it becomes ready, its deadline passes, its record expires.
+ * The ready index is keyed (queue, requirement, priority, seq), all big-endian, so its order is the order of choosing. The due index, keyed (steady ms, seq), says
+ * when somebody must look at a task again: it becomes ready, its deadline passes, its record expires. A value of 16 bytes is a task's id; another begins with its
+ * kind (enum due_kind), and then the number in the key is none of a task's. Table at is the same by the wall clock: run-at and cron follow that.
  * A log row holds one commit's transitions: a head of LOG_HEAD bytes (wall ms, and the seq of the first task that the commit accepted), then LOG_ENTRY bytes each.
  * The accepted entries of a row are in the order of their seqs, without holes, so the log is also the index from seq to id: table seq has a row
  * only for tasks whose log row is gone. */
@@ -11,7 +12,8 @@
 #include "proto/ledger.pb-c.h"
 
 #define LEDGER_VERSION 1u
-enum { T_TASK, T_STATE, T_LEASE, T_READY, T_DUE, T_UNIQUE, T_SEQ, T_DEAD, T_ATTEMPT, T_QUEUE, T_REQUIREMENT, T_LOG, T_META };
+enum { T_TASK, T_STATE, T_LEASE, T_READY, T_DUE, T_UNIQUE, T_SEQ, T_DEAD, T_ATTEMPT, T_QUEUE, T_REQUIREMENT, T_LOG, T_META, T_KEY, T_WAITING, T_EDGE, T_BATCH, T_MEMBER, T_CRON,
+	T_AT, T_BLOB };
 extern const char *const ledger_tables[];
 
 #define LOG_HEAD 16u
@@ -27,6 +29,9 @@ struct slice key_unique(struct arena *a, uint32_t queue, const char *key);
 struct slice key_u64_of(struct arena *a, uint64_t number);  /* seq, commit */
 struct slice key_u32_of(struct arena *a, uint32_t number);  /* requirement */
 struct slice key_dead(struct arena *a, uint32_t queue, uint64_t seq);
+struct slice key_serial_name(struct arena *a, uint32_t queue, const char *key); /* (queue, length, key): no key is the beginning of another */
+struct slice key_waiting(struct arena *a, uint32_t queue, const char *key, uint64_t seq);
+struct slice key_edge(struct arena *a, const struct id *parent, const struct id *child);
 struct slice key_attempt(struct arena *a, const struct id *id, uint32_t n);
 
 /* Packs a row into the arena. {NULL, 0} without memory. */

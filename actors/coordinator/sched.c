@@ -18,6 +18,11 @@ void sched_policy_of(const Troupe__TaskSpec *spec, const Troupe__QueuePolicy *qu
 		ret->delays_ms = shape->delays_ms;
 		ret->n_delays = (uint32_t)shape->n_delays_ms;
 	}
+	const Troupe__RetryPolicy *rules = own && own->n_rules ? own : def;
+	if (rules) {
+		ret->rules = rules->rules;
+		ret->n_rules = rules->n_rules;
+	}
 }
 
 uint64_t sched_backoff_ms(const struct sched_policy *p, uint32_t n, struct rng *rng)
@@ -50,6 +55,61 @@ static bool is_crash(Troupe__ExitClass c)
 	return c == TROUPE__EXIT_CLASS__EXIT_SIGNAL || c == TROUPE__EXIT_CLASS__EXIT_CORE || c == TROUPE__EXIT_CLASS__EXIT_OOM;
 }
 
+/* The first rule that speaks of such an end. */
+static const Troupe__RetryRule *rule_for(const struct sched_policy *p, const Troupe__Outcome *o)
+{
+	for (size_t i = 0; i < p->n_rules; i++) {
+		const Troupe__RetryRule *r = p->rules[i];
+		bool by_signal = o->exit_class == TROUPE__EXIT_CLASS__EXIT_SIGNAL || o->exit_class == TROUPE__EXIT_CLASS__EXIT_CORE;
+		uint32_t code = (uint32_t)(by_signal ? o->signal : o->exit_code), to = r->code_to ? r->code_to : r->code_from;
+		if (r->exit_class != TROUPE__EXIT_CLASS__EXIT_NONE && r->exit_class != o->exit_class)
+			continue;
+		if ((r->code_from || r->code_to) && (code < r->code_from || code > to))
+			continue;
+		return r;
+	}
+	return NULL;
+}
+
+static void again(struct sched_verdict *v, const struct sched_policy *p, const Troupe__Outcome *o, uint32_t attempts, uint32_t max_attempts, uint64_t delay_ms)
+{
+	if (attempts + 1 >= max_attempts) {
+		v->next = SCHED_DEAD;
+		v->cause = TROUPE__CAUSE__EXHAUSTED;
+		return;
+	}
+	v->delay_ms = o->retry_after_ms > delay_ms ? o->retry_after_ms : delay_ms;
+}
+
+/* true: the rule has decided. */
+static bool by_rule(struct sched_verdict *v, const struct sched_policy *p, const Troupe__Outcome *o, uint32_t attempts, struct rng *rng)
+{
+	const Troupe__RetryRule *r = rule_for(p, o);
+	if (!r)
+		return false;
+	switch (r->action) {
+	case TROUPE__RETRY_RULE__ACTION__RETRY:
+		again(v, p, o, attempts, r->max_attempts ? r->max_attempts : p->max_attempts, r->delay_ms ? r->delay_ms : sched_backoff_ms(p, attempts + 1, rng));
+		return true;
+	case TROUPE__RETRY_RULE__ACTION__NOW:
+		again(v, p, o, attempts, r->max_attempts ? r->max_attempts : p->max_attempts, 0);
+		return true;
+	case TROUPE__RETRY_RULE__ACTION__DEAD:
+		v->next = SCHED_DEAD;
+		v->cause = TROUPE__CAUSE__REJECTED;
+		return true;
+	case TROUPE__RETRY_RULE__ACTION__LATER:
+		v->counted = false;
+		v->delay_ms = r->delay_ms ? r->delay_ms : sched_backoff_ms(p, 1, rng);
+		if (o->retry_after_ms > v->delay_ms)
+			v->delay_ms = o->retry_after_ms;
+		return true;
+	case _TROUPE__RETRY_RULE__ACTION_IS_INT_SIZE:
+		break;
+	}
+	return false;
+}
+
 struct sched_verdict sched_judge(const struct sched_policy *p, const Troupe__Outcome *o, uint32_t attempts, uint32_t crashes, bool cancel, bool deadline_passed,
                                  struct rng *rng)
 {
@@ -80,13 +140,8 @@ struct sched_verdict sched_judge(const struct sched_policy *p, const Troupe__Out
 	} else if (v.crash && p->poison_after && crashes + 1 >= p->poison_after) {
 		v.next = SCHED_DEAD;
 		v.cause = TROUPE__CAUSE__POISON;
-	} else if (attempts + 1 >= p->max_attempts) {
-		v.next = SCHED_DEAD;
-		v.cause = TROUPE__CAUSE__EXHAUSTED;
-	} else {
-		v.delay_ms = sched_backoff_ms(p, attempts + 1, rng);
-		if (o->retry_after_ms > v.delay_ms)
-			v.delay_ms = o->retry_after_ms;
+	} else if (!by_rule(&v, p, o, attempts, rng)) {
+		again(&v, p, o, attempts, p->max_attempts, sched_backoff_ms(p, attempts + 1, rng));
 	}
 	return v;
 }
@@ -108,4 +163,71 @@ uint32_t sched_capacity(uint32_t slots, double average_us)
 	double more = PREFETCH_US / average_us * slots;
 	uint32_t room = PREFETCH_MAX - slots;
 	return slots + (more >= room ? room : (uint32_t)more);
+}
+
+#define AGEING_FROM_MS 1767225600000ull /* 2026-01-01, so that 32 bits last */
+
+uint64_t sched_ageing(const Troupe__QueuePolicy *q, uint64_t now_ms)
+{
+	if (!q->ageing_ms || now_ms <= AGEING_FROM_MS)
+		return 0;
+	uint64_t since = now_ms - AGEING_FROM_MS;
+	return since / q->ageing_ms * 1000 + since % q->ageing_ms * 1000 / q->ageing_ms;
+}
+
+uint32_t sched_rank(const Troupe__QueuePolicy *q, uint32_t priority, uint64_t now_ms)
+{
+	uint64_t rank = priority + sched_ageing(q, now_ms);
+	return rank > UINT32_MAX ? UINT32_MAX : (uint32_t)rank;
+}
+
+bool sched_rate_is(const Troupe__Rate *r)
+{
+	return r && r->tokens && r->per_ms;
+}
+
+static uint64_t burst_milli(const Troupe__Rate *r)
+{
+	return (r->burst ? r->burst : r->tokens) * 1000;
+}
+
+struct sched_bucket sched_bucket_fill(struct sched_bucket b, const Troupe__Rate *r, uint64_t now_ms)
+{
+	uint64_t most = burst_milli(r);
+	if (!b.at_ms) {
+		b.milli = most;
+	} else if (now_ms > b.at_ms) {
+		double more = (double)(now_ms - b.at_ms) * (double)r->tokens * 1000.0 / (double)r->per_ms;
+		uint64_t room = most > b.milli ? most - b.milli : 0;
+		uint64_t whole = more >= (double)room ? room : (uint64_t)more;
+		if (!whole && room)
+			return b; /* time is kept until it is worth a thousandth */
+		b.milli += whole;
+	}
+	if (b.milli > most)
+		b.milli = most;
+	b.at_ms = now_ms > b.at_ms ? now_ms : b.at_ms;
+	return b;
+}
+
+static uint64_t until_ms(uint64_t milli, const Troupe__Rate *r)
+{
+	double ms = (double)milli * (double)r->per_ms / ((double)r->tokens * 1000.0);
+	return ms > 1e15 ? (uint64_t)1e15 : (uint64_t)ms + 1;
+}
+
+uint64_t sched_bucket_wait_ms(struct sched_bucket b, const Troupe__Rate *r)
+{
+	return b.milli >= 1000 ? 0 : until_ms(1000 - b.milli, r);
+}
+
+uint64_t sched_bucket_full_ms(struct sched_bucket b, const Troupe__Rate *r)
+{
+	return b.milli >= burst_milli(r) ? 0 : until_ms(burst_milli(r) - b.milli, r);
+}
+
+uint64_t sched_spread_ms(const Troupe__Rate *r, uint64_t n)
+{
+	double ms = (double)n * (double)r->per_ms / (double)r->tokens;
+	return ms > 1e15 ? (uint64_t)1e15 : (uint64_t)ms;
 }

@@ -15,6 +15,8 @@ struct sched_policy {
 	uint32_t n_delays;
 	uint32_t poison_after;
 	uint64_t timeout_ms, grace_ms;
+	Troupe__RetryRule *const *rules;
+	size_t n_rules;
 };
 void sched_policy_of(const Troupe__TaskSpec *spec, const Troupe__QueuePolicy *queue, struct sched_policy *ret);
 
@@ -47,3 +49,18 @@ uint32_t sched_priority(const Troupe__TaskSpec *spec);
 
 /* How many tasks a worker may hold: its slots, and as many more as it finishes in 5 ms by its moving average (at most 512 in all). */
 uint32_t sched_capacity(uint32_t slots, double average_us);
+
+/* Ageing: in a queue that has it a task's place in the ready index is its priority and what sched_ageing gave when it was accepted. The difference between two tasks is
+ * then that of their priorities less that of their ages, at any time, so places need never be written again. 1000 for every ageing_ms since 2026, at most 2^32-1. */
+uint64_t sched_ageing(const Troupe__QueuePolicy *q, uint64_t now_ms);
+uint32_t sched_rank(const Troupe__QueuePolicy *q, uint32_t priority, uint64_t now_ms);
+
+/* A token bucket in thousandths of tokens, as of a time. A rate without tokens is none. A clock that went back fills nothing. */
+struct sched_bucket { uint64_t milli, at_ms; };
+bool sched_rate_is(const Troupe__Rate *r);
+/* As of now; at_ms 0: full. */
+struct sched_bucket sched_bucket_fill(struct sched_bucket b, const Troupe__Rate *r, uint64_t now_ms);
+uint64_t sched_bucket_wait_ms(struct sched_bucket b, const Troupe__Rate *r); /* until there is a token, of a bucket as of now */
+uint64_t sched_bucket_full_ms(struct sched_bucket b, const Troupe__Rate *r); /* until it is full */
+/* When the n-th (from 0) of many may begin that are spread by a rate from now on. */
+uint64_t sched_spread_ms(const Troupe__Rate *r, uint64_t n);

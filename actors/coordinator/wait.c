@@ -86,7 +86,7 @@ int watch_notify(struct coordinator *c, uint64_t peer, const struct id *id)
 
 /* --- the end of a task --- */
 
-static Troupe__Task *notice_of(struct turn *t, const struct id *id, const struct queue *q, uint64_t seq, const Troupe__StateRecord *st, const char *submitter)
+static Troupe__Task *notice_of(struct turn *t, const struct coordinator *c, const struct id *id, const struct queue *q, uint64_t seq, const Troupe__StateRecord *st, const char *submitter)
 {
 	struct arena *a = turn_arena(t);
 	struct { Troupe__Task task; Troupe__TaskSpec spec; Troupe__Outcome outcome; struct id id; } *x = arena_alloc(a, sizeof *x);
@@ -106,8 +106,8 @@ static Troupe__Task *notice_of(struct turn *t, const struct id *id, const struct
 	x->task.token = st->token;
 	if (!(x->task.worker = arena_string(a, st->worker))) /* the worker may be gone when this leaves */
 		return NULL;
-	x->task.started_at_ms = st->started_at_ms;
-	x->task.finished_at_ms = st->finished_at_ms;
+	x->task.started_at_ms = steady_to_wall(&c->steady, t, st->started_at_ms);
+	x->task.finished_at_ms = steady_to_wall(&c->steady, t, st->finished_at_ms);
 	if (submitter && !(x->task.submitter = arena_string(a, submitter)))
 		return NULL;
 	if (st->outcome) {
@@ -132,7 +132,7 @@ int watch_final(struct turn *t, struct coordinator *c, const struct id *id, cons
 		} else {
 			if (!GROW(c->notices, c->room_notices, c->n_notices + 1))
 				return -ENOMEM;
-			struct notice n = { .peer = w->peer, .task = notice_of(t, id, q, seq, st, submitter), .order = c->n_notices };
+			struct notice n = { .peer = w->peer, .task = notice_of(t, c, id, q, seq, st, submitter), .order = c->n_notices };
 			if (!n.task)
 				return -ENOMEM;
 			c->notices[c->n_notices++] = n;

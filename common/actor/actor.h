@@ -102,6 +102,8 @@ int actor_post(struct actor *a, int (*fn)(struct turn *t, void *state, void *arg
 struct actor *turn_actor(struct turn *t);
 uint64_t turn_now_ms(const struct turn *t);     /* monotonic, the same for the whole turn */
 uint64_t turn_wall_ms(const struct turn *t);
+uint64_t turn_boot_ms(const struct turn *t);    /* monotonic, and goes on while the machine sleeps */
+struct id turn_new_id(struct turn *t);           /* time-ordered */
 struct arena *turn_arena(struct turn *t);       /* lives until the end of the turn */
 
 /* Store effects and reads. Keys and values are not copied: they must live until the end of the turn (turn_arena, or the message).
@@ -111,6 +113,8 @@ int turn_put(struct turn *t, unsigned table, struct slice key, struct slice valu
 int turn_delete(struct turn *t, unsigned table, struct slice key); /* of a row that may be missing */
 int turn_get(struct turn *t, unsigned table, struct slice key, struct slice *ret);
 struct store_txn *turn_view(struct turn *t);    /* NULL without a store */
+/* For settle: its rows so far go to the turn's transaction, where turn_view sees them. What turn_get returned before is not valid any more. 0 or negative. */
+int turn_apply(struct turn *t);
 
 /* Messages. env is packed at once (its memory need not live on); id is filled in where it has none and kind needs one; from stays empty: the receiver
  * stamps it. To an address: the connection is made when needed, meanwhile up to 4,096 messages or 4 MiB are held. A volatile message that cannot go is

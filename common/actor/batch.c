@@ -285,7 +285,7 @@ int batch_run(struct actor *a, uint64_t now_ms)
 	status_mailbox(a->status, (uint32_t)a->mailbox.n);
 	if (a->store && (r = store_grow(a->store)) < 0)
 		return r;
-	turn_start(t, now_ms, clock_wall_ms());
+	turn_start(t, now_ms, clock_wall_ms(), clock_boot_ms());
 	r = handle_events(a);
 	if (!r)
 		r = handle_messages(a);

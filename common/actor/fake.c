@@ -17,7 +17,7 @@ struct turn_fake *turn_fake_new(struct store *s, uint64_t now_ms, uint64_t wall_
 	struct turn_fake *f = calloc(1, sizeof *f);
 	assert(f);
 	id_maker_init(&f->ids, 1);
-	assert(turn_init(&f->turn, s, &f->ids, now_ms, wall_ms) == 0);
+	assert(turn_init(&f->turn, s, &f->ids, now_ms, wall_ms, now_ms) == 0);
 	return f;
 }
 
@@ -40,6 +40,7 @@ void turn_fake_clock(struct turn_fake *f, uint64_t now_ms, uint64_t wall_ms)
 {
 	f->turn.now_ms = now_ms;
 	f->turn.wall_ms = wall_ms;
+	f->turn.boot_ms = now_ms;
 }
 
 static enum effect_kind kind_of(enum effect_op op)
@@ -143,5 +144,5 @@ int turn_fake_commit(struct turn_fake *f)
 void turn_fake_drop(struct turn_fake *f)
 {
 	turn_end(&f->turn);
-	turn_start(&f->turn, f->turn.now_ms, f->turn.wall_ms);
+	turn_start(&f->turn, f->turn.now_ms, f->turn.wall_ms, f->turn.now_ms);
 }

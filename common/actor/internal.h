@@ -114,7 +114,7 @@ struct turn {
 	struct store *store;
 	struct id_maker *ids;
 	struct arena *arena;
-	uint64_t now_ms, wall_ms;
+	uint64_t now_ms, wall_ms, boot_ms;
 	struct effects message;   /* of the message in work */
 	struct effects release;   /* of the turn, to be done after the commit */
 	struct asker *askers;     /* of this turn: who must hear that it failed */
@@ -128,9 +128,9 @@ struct turn {
 	uint32_t generation;      /* of the buckets: one a message */
 	struct { uint32_t generation; struct effect *head; } buckets[BUCKETS];
 };
-int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms);
+int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms);
 void turn_fini(struct turn *t);
-void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms);
+void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms);
 void turn_message_begin(struct turn *t);
 /* Applies the message's rows to the transaction and moves the rest to the turn's effects. 0, ERROR_STORE, negative. */
 int turn_message_apply(struct turn *t);

@@ -153,7 +153,7 @@ static int actor_start(struct actor *a)
 	if (!r)
 		r = store_setup(a, &e);
 	if (!r)
-		r = turn_init(a->turn, a->store, &a->ids, clock_mono_ms(), clock_wall_ms());
+		r = turn_init(a->turn, a->store, &a->ids, clock_mono_ms(), clock_wall_ms(), clock_boot_ms());
 	if (!r)
 		r = mailbox_setup(a, &e);
 	if (!r)

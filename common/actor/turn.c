@@ -16,14 +16,14 @@ static void effects_init(struct effects *e)
 	*e = (struct effects){ .tail = &e->head };
 }
 
-int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms)
+int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms)
 {
 	memset(t, 0, sizeof *t);
 	t->store = s;
 	t->ids = ids;
 	if (!(t->arena = arena_new(TURN_ARENA)))
 		return -ENOMEM;
-	turn_start(t, now_ms, wall_ms);
+	turn_start(t, now_ms, wall_ms, boot_ms);
 	return 0;
 }
 
@@ -33,10 +33,11 @@ void turn_fini(struct turn *t)
 	t->arena = arena_unref(t->arena);
 }
 
-void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms)
+void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms)
 {
 	t->now_ms = now_ms;
 	t->wall_ms = wall_ms;
+	t->boot_ms = boot_ms;
 	t->askers = NULL;
 	t->store_failed = false;
 	t->n_control = 0;
@@ -235,6 +236,13 @@ int turn_message_apply(struct turn *t)
 	return r;
 }
 
+int turn_apply(struct turn *t)
+{
+	int r = turn_message_apply(t);
+	rows_forget(t);
+	return r;
+}
+
 /* --- what a handler may ask --- */
 
 struct actor *turn_actor(struct turn *t)
@@ -250,6 +258,16 @@ uint64_t turn_now_ms(const struct turn *t)
 uint64_t turn_wall_ms(const struct turn *t)
 {
 	return t->wall_ms;
+}
+
+uint64_t turn_boot_ms(const struct turn *t)
+{
+	return t->boot_ms;
+}
+
+struct id turn_new_id(struct turn *t)
+{
+	return id_make(t->ids, t->wall_ms);
 }
 
 struct arena *turn_arena(struct turn *t)

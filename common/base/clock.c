@@ -10,7 +10,7 @@
 static struct timespec clock_read(clockid_t id)
 {
 	struct timespec ts = { 0 };
-	clock_gettime(id, &ts); /* cannot fail for these two clocks and a valid pointer */
+	clock_gettime(id, &ts); /* cannot fail for these clocks and a valid pointer */
 	return ts;
 }
 
@@ -24,6 +24,12 @@ uint64_t clock_mono_us(void)
 {
 	struct timespec ts = clock_read(CLOCK_MONOTONIC);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t clock_boot_ms(void)
+{
+	struct timespec ts = clock_read(CLOCK_BOOTTIME);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 uint64_t clock_wall_ms(void)

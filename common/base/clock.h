@@ -7,6 +7,7 @@
 
 uint64_t clock_mono_ms(void); /* CLOCK_MONOTONIC: delays, deadlines */
 uint64_t clock_mono_us(void);
+uint64_t clock_boot_ms(void); /* CLOCK_BOOTTIME: monotonic, and goes on while the machine sleeps */
 uint64_t clock_wall_ms(void); /* CLOCK_REALTIME: display, and what a person named by wall time */
 
 /* RFC 3339 in UTC with milliseconds, "2026-11-20T09:30:00.123Z"; out has room for 25 bytes. */

@@ -20,6 +20,21 @@ int error_set(struct error *e, enum error_code code, const char *fmt, ...)
 	return (int)code;
 }
 
+int error_refuse(struct error *e, enum error_code code, const char *cure, const char *fmt, ...)
+{
+	if (!e)
+		return (int)code;
+	*e = (struct error){ .code = code, .index = e->index };
+
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof(e->text), fmt, ap);
+	va_end(ap);
+	utf8_clean(e->text);
+	error_cure(e, "%s", cure);
+	return (int)code;
+}
+
 void error_cure(struct error *e, const char *fmt, ...)
 {
 	if (!e)

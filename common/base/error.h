@@ -56,6 +56,9 @@ struct error {
  * whatever the arguments hold (utf8_clean), because errors go into messages, whose strings are checked. */
 int error_set(struct error *e, enum error_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same with a cure ("": none) and e's index as it was. */
+int error_refuse(struct error *e, enum error_code code, const char *cure, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
 /* Sets the cure of e (may be NULL). */
 void error_cure(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

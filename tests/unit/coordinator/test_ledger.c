@@ -73,7 +73,7 @@ START_TEST(the_tables_stand_in_the_order_of_their_numbers)
 	static const char *const names[] = { "task", "state", "lease", "ready", "due", "unique", "seq", "dead", "attempt", "queue", "requirement", "log", "meta" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		ck_assert_str_eq(ledger_tables[i], names[i]);
-	ck_assert_ptr_null(ledger_tables[T_META + 1]);
+	ck_assert_ptr_null(ledger_tables[T_BLOB + 1]);
 }
 END_TEST
 
