@@ -11,11 +11,11 @@
 
 /* --- the coordinator --- */
 
-static void policy_fill(struct stage *s, Troupe__QueuePolicy *p, const char *name)
+static void policy_fill(struct stage *s, Troupe__QueuePolicy *p, const char *name, Troupe__RetryPolicy *retry)
 {
 	troupe__queue_policy__init(p);
 	p->name = (char *)name;
-	p->retry = &s->retry;
+	p->retry = retry;
 	p->timeout_ms = 60000;
 	p->grace_ms = 1000;
 	p->result_ttl_ms = 3600 * 1000;
@@ -47,7 +47,19 @@ static void close_all(struct stage *s)
 	s->store = store_close(s->store);
 }
 
-struct stage *stage_new(uint64_t seed)
+struct own_policy { Troupe__QueuePolicy policy; Troupe__RetryPolicy retry; char name[]; };
+
+Troupe__QueuePolicy *stage_queue(struct stage *s, const char *name)
+{
+	struct own_policy *own = calloc(1, sizeof *own + strlen(name) + 1);
+	MUST(own && s->coordinator_setup.n_queues < STAGE_QUEUES_MAX);
+	strcpy(own->name, name);
+	own->retry = s->retry;
+	policy_fill(s, &own->policy, own->name, &own->retry);
+	return s->queues[s->coordinator_setup.n_queues++] = &own->policy;
+}
+
+struct stage *stage_prepare(uint64_t seed)
 {
 	struct stage *s = calloc(1, sizeof *s);
 	struct stat st;
@@ -63,15 +75,9 @@ struct stage *stage_new(uint64_t seed)
 	s->retry.base_ms = 1000;
 	s->retry.factor_pct = 200;
 	s->retry.cap_ms = 60000;
-	policy_fill(s, &s->defaults, "");
-	static const char *const names[] = { "a", "b" };
+	policy_fill(s, &s->defaults, "", &s->retry);
 	troupe__coordinator_setup__init(&s->coordinator_setup);
-	for (size_t i = 0; i < 2; i++) {
-		MUST(s->queues[i] = malloc(sizeof *s->queues[i]));
-		policy_fill(s, s->queues[i], names[i]);
-	}
 	s->coordinator_setup.queues = s->queues;
-	s->coordinator_setup.n_queues = 2;
 	s->coordinator_setup.defaults = &s->defaults;
 	s->coordinator_setup.keep_final_ms = 3600 * 1000;
 	s->coordinator_setup.keep_log_bytes = 64u << 20;
@@ -84,11 +90,24 @@ struct stage *stage_new(uint64_t seed)
 	s->setup.address = (char *)"coordinator:main";
 	s->setup.state_dir = s->dir;
 	MUST(s->arena = arena_new(256u << 20));
+	return s;
+}
+
+void stage_open(struct stage *s)
+{
 	open_all(s);
 	stage_begin(s);
 	MUST(coordinator_begin(s->turn, s->c, NULL) == 0);
 	MUST(turn_fake_next(s->fake) == 0);
 	stage_commit(s);
+}
+
+struct stage *stage_new(uint64_t seed)
+{
+	struct stage *s = stage_prepare(seed);
+	stage_queue(s, "a");
+	stage_queue(s, "b");
+	stage_open(s);
 	return s;
 }
 
@@ -107,8 +126,9 @@ struct stage *stage_free(struct stage *s)
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);
-		free(s->queues[i]);
 	}
+	for (size_t i = 0; i < s->coordinator_setup.n_queues; i++)
+		free(s->queues[i]); /* the first member of its own_policy */
 	rmdir(s->dir);
 	sent_forget(s);
 	free(s->sent);
@@ -125,11 +145,7 @@ void stage_crash(struct stage *s)
 
 void stage_restart(struct stage *s)
 {
-	open_all(s);
-	stage_begin(s);
-	MUST(coordinator_begin(s->turn, s->c, NULL) == 0);
-	MUST(turn_fake_next(s->fake) == 0);
-	stage_commit(s);
+	stage_open(s);
 }
 
 void stage_clock(struct stage *s, uint64_t forward_ms)
@@ -169,13 +185,16 @@ int stage_message(struct stage *s, const struct who *from, const uint8_t *data, 
 	ProtobufCMessage *m;
 	MUST(message_decode(&troupe__envelope__descriptor, data, len, turn_arena(s->turn), &m, NULL) == 0);
 	struct message msg = { .env = (Troupe__Envelope *)m, .received_ms = s->now_ms,
-		.sender = { .peer = from->peer, .address = from->address ? from->address : "", .incarnation = from->incarnation, .role = TROUPE__ROLE__ADMIN, .uid = 1000,
-			.pid = (pid_t)(1000 + from->incarnation), .subject = from->address ? from->address : "uid 1000 (ann)" } };
+		.sender = { .peer = from->peer, .address = from->address ? from->address : "", .incarnation = from->incarnation,
+			.role = from->subject ? from->role : TROUPE__ROLE__ADMIN, .uid = from->subject ? from->uid : 1000, .pid = (pid_t)(1000 + from->incarnation),
+			.subject = from->subject ? from->subject : from->address ? from->address : "uid 1000 (ann)" } };
 	for (const struct actor_handler *h = coordinator_def.handlers; h->verb; h++)
 		if (h->verb == (int)msg.env->body_case)
 			return handled(s, h->on(s->turn, s->c, &msg));
-	MUST(!"a verb of a coordinator");
-	return -1;
+	/* As the runtime does. */
+	struct error e = { 0 };
+	error_set(&e, ERROR_NO_VERB, "a coordinator does not answer verb %d", (int)msg.env->body_case);
+	return handled(s, turn_fail(s->turn, &e));
 }
 
 void stage_down(struct stage *s, const Troupe__Down *d)
@@ -199,6 +218,11 @@ void stage_wake(struct stage *s)
 		return;
 	s->wake_at_ms = TIME_NEVER;
 	handled(s, coordinator_def.on_wake(s->turn, s->c, s->now_ms));
+}
+
+int stage_reload(struct stage *s)
+{
+	return handled(s, coordinator_def.on_reload(s->turn, s->c, &s->setup));
 }
 
 static void keep_sent(struct stage *s, const struct effect_view *v)

@@ -6,6 +6,7 @@
 
 #define STAGE_WALL_MS 1700000000000ull /* the clocks at the beginning */
 #define STAGE_NOW_MS 1000000ull
+#define STAGE_QUEUES_MAX 64u
 
 /* What left behind a commit: to a connection, or a wish to the supervisor. */
 struct sent { uint64_t peer; size_t len; uint8_t *data; };
@@ -19,7 +20,7 @@ struct stage {
 	Troupe__Setup setup;
 	Troupe__CoordinatorSetup coordinator_setup;
 	Troupe__Limits limits;
-	Troupe__QueuePolicy *queues[16], defaults;
+	Troupe__QueuePolicy *queues[STAGE_QUEUES_MAX], defaults;
 	Troupe__RetryPolicy retry;
 	struct coordinator *c;
 	uint64_t now_ms, wall_ms, seed;
@@ -35,16 +36,21 @@ struct stage {
 /* Queues "a" and "b": three attempts, a second of backoff that doubles, no jitter, results for an hour, a task that crashed three times is poison. */
 struct stage *stage_new(uint64_t seed);
 struct stage *stage_free(struct stage *s);
+/* The same in steps, for who wants other queues: nothing is opened before stage_open. A queue's policy may be changed until then, or before stage_reload. */
+struct stage *stage_prepare(uint64_t seed);
+Troupe__QueuePolicy *stage_queue(struct stage *s, const char *name);
+void stage_open(struct stage *s);
 
 /* A turn: begin, any number of messages and events, then commit or crash. A message is decoded from its bytes, so nothing is shared with its sender. Each
  * returns what the handler did; a refusal is undone and kept in s->refusal, anything negative ends the test. */
-struct who { uint64_t peer; const char *address; uint64_t incarnation; };
+struct who { uint64_t peer; const char *address; uint64_t incarnation; const char *subject; uid_t uid; Troupe__Role role; }; /* no subject: ann, an admin */
 void stage_begin(struct stage *s);
 int stage_message(struct stage *s, const struct who *from, const uint8_t *data, size_t len);
 void stage_down(struct stage *s, const Troupe__Down *d);
 void stage_link(struct stage *s, const struct who *who, bool up);
 void stage_gone(struct stage *s, uint64_t peer);
 void stage_wake(struct stage *s);      /* if its time has come */
+int stage_reload(struct stage *s);     /* the configuration, as it is now */
 void stage_commit(struct stage *s);
 void stage_crash(struct stage *s);     /* in a turn: it never was. Outside: between two turns */
 void stage_restart(struct stage *s);   /* after a crash: the successor, with its first turn committed */
