@@ -220,12 +220,22 @@ static int return_unnamed(struct turn *t, struct coordinator *c, struct worker *
 	return r;
 }
 
-static int answer_held(struct turn *t, struct coordinator *c, struct worker *w, const Troupe__Attach *a, Troupe__Attached *out, Troupe__Abort *cancel)
+/* It was to be ended when its deadline passed; who was not connected then has not heard it. */
+static bool is_late(struct turn *t, const struct lease *l)
+{
+	Troupe__TaskRecord *rec;
+	return task_get(t, &l->id, &rec) == 0 && rec->spec->deadline_at_ms && rec->spec->deadline_at_ms <= turn_wall_ms(t);
+}
+
+static int answer_held(struct turn *t, struct coordinator *c, struct worker *w, const Troupe__Attach *a, Troupe__Attached *out, Troupe__Abort *cancel, Troupe__Abort *late)
 {
 	out->abort = arena_alloc(turn_arena(t), (a->n_held + 1) * sizeof *out->abort);
 	cancel->tokens = arena_alloc(turn_arena(t), (a->n_held + 1) * sizeof *cancel->tokens);
-	if (!out->abort || !cancel->tokens)
+	late->tokens = arena_alloc(turn_arena(t), (a->n_held + 1) * sizeof *late->tokens);
+	if (!out->abort || !cancel->tokens || !late->tokens)
 		return -ENOMEM;
+	cancel->why = (char *)"cancelled";
+	late->why = (char *)"its deadline has passed";
 	for (size_t i = 0; i < a->n_held; i++) {
 		struct lease *l = lease_find(&c->leases, a->held[i]->token);
 		if (!l || l->worker != w) {
@@ -239,8 +249,18 @@ static int answer_held(struct turn *t, struct coordinator *c, struct worker *w, 
 		}
 		if (l->cancel)
 			cancel->tokens[cancel->n_tokens++] = l->token;
+		else if (is_late(t, l))
+			late->tokens[late->n_tokens++] = l->token;
 	}
 	return 0;
+}
+
+static int push_abort(struct turn *t, struct worker *w, Troupe__Abort *m)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_ABORT;
+	env.abort = m;
+	return m->n_tokens ? worker_push(t, w, &env) : 0;
 }
 
 int on_attach(struct turn *t, void *state, const struct message *m)
@@ -262,7 +282,7 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 	w->monitored = true;
 
 	Troupe__Attached out = TROUPE__ATTACHED__INIT;
-	Troupe__Abort cancel = TROUPE__ABORT__INIT;
+	Troupe__Abort cancel = TROUPE__ABORT__INIT, late = TROUPE__ABORT__INIT;
 	if (!r && !(out.committed = arena_alloc(turn_arena(t), (a->n_outcomes + 1) * sizeof *out.committed)))
 		r = -ENOMEM;
 	for (size_t i = 0; i < a->n_outcomes && !r; i++) {
@@ -271,7 +291,7 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 		out.committed[out.n_committed++] = a->outcomes[i]->token;
 	}
 	if (!r)
-		r = answer_held(t, c, w, a, &out, &cancel);
+		r = answer_held(t, c, w, a, &out, &cancel, &late);
 	if (!r && !a->update)
 		r = return_unnamed(t, c, w, a);
 	if (r)
@@ -284,13 +304,9 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACHED;
 	env.attached = &out;
 	r = worker_push(t, w, &env);
-	if (!r && cancel.n_tokens) {
-		Troupe__Envelope also = TROUPE__ENVELOPE__INIT;
-		also.body_case = TROUPE__ENVELOPE__BODY_ABORT;
-		also.abort = &cancel;
-		r = worker_push(t, w, &also);
-	}
-	return r;
+	if (!r)
+		r = push_abort(t, w, &cancel);
+	return r ? r : push_abort(t, w, &late);
 }
 
 /* --- death --- */

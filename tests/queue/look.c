@@ -235,8 +235,8 @@ static void look_workers(struct play *p, struct words *w)
 	for (size_t i = 0; answer && i < answer->workers->n_rows; i++) {
 		const Troupe__WorkerRow *x = answer->workers->rows[i];
 		const char *broken = *x->broken ? quoted_text(p, x->broken) : "";
-		item(p, "%s%s%s%s%s%s%s", life_name_of(p, x->address), x->busy ? " busy with " : " idle", x->busy ? task_of_id(p, x->task)->name : "",
-		     x->held > 1 ? arena_printf(p->arena, " and %u more", x->held - 1) : "", x->draining ? " draining" : "", *broken ? " " : "", broken);
+		const char *with = !x->busy ? "idle" : x->held > 1 ? arena_printf(p->arena, "busy with %u", x->held) : arena_printf(p->arena, "busy with %s", task_of_id(p, x->task)->name);
+		item(p, "%s %s%s%s%s", life_name_of(p, x->address), with, x->draining ? " draining" : "", *broken ? " " : "", broken);
 	}
 	if (answer && !answer->workers->n_rows)
 		item(p, "nobody");

@@ -240,7 +240,7 @@ static void cron(struct play *p, struct words *w, char *body, struct acts *a)
 
 /* --- clients --- */
 
-static void remember(struct play *p, const struct act *x, uint64_t within_ms)
+static void remember(struct play *p, struct act *x, uint64_t within_ms)
 {
 	struct pending *q = arena_zalloc(p->arena, sizeof *q);
 	struct pending **at = &p->pending;
@@ -251,7 +251,7 @@ static void remember(struct play *p, const struct act *x, uint64_t within_ms)
 	q->until_ms = p->s->now_ms + within_ms;
 	while (*at)
 		at = &(*at)->next;
-	*at = q;
+	*at = x->pending = q;
 }
 
 /* await a,b [any] [within=10s]: the answer may come later. */

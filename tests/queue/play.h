@@ -11,7 +11,8 @@ enum how { AS_IT_STANDS, RESTARTED, CUT };
 
 struct giving { uint64_t token; struct life *life; };
 
-/* A task by its short name. Ids fall as names come up, so that whatever should follow the order of acceptance, but follows ids, is seen. */
+/* A task by its short name. Its id rises with the names; in the second way of playing it falls, and in the third it jumps, so that whatever should follow the order of
+ * acceptance, but follows ids, is seen. */
 struct named {
 	const char *name;
 	struct id id;
@@ -69,6 +70,7 @@ struct act {
 	uint64_t token;              /* of an outcome: said again only while the worker has it */
 	bool attaches;
 	uint8_t id[16];              /* of a question */
+	struct pending *pending;     /* of one whose answer may come later */
 	bool answered, refused;
 	struct error refusal;
 };
@@ -89,7 +91,8 @@ struct play {
 	struct client *clients;
 	struct pending *pending;
 	struct cursor *cursors;
-	uint64_t next_peer, next_incarnation, next_question, last_token;
+	uint64_t next_peer, next_incarnation, next_question;
+	uint64_t last_token, next_token; /* the highest, as of the last commit and of this one */
 	uint64_t cut_at_ms;          /* the last wake that was cut off */
 	bool unasked;                /* the coordinator dies though the file does not say so: what workers are told again is no news */
 	bool questioning;            /* nothing but the answer may come of this turn */

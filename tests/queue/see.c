@@ -144,18 +144,23 @@ const char *transition_text(struct play *p, Troupe__TransitionKind kind, struct 
 
 /* --- what left --- */
 
-static const char *tokens_text(struct play *p, struct life *l, const uint64_t *tokens, size_t n)
+static bool among(const struct named *t, const uint64_t *tokens, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < t->n_given; k++)
+			if (t->given[k].token == tokens[i])
+				return true;
+	return false;
+}
+
+/* Whose tokens they are, in the order in which their names came up: a message has no other. */
+static const char *tokens_text(struct play *p, const uint64_t *tokens, size_t n)
 {
 	const char *out = "";
-	for (size_t i = 0; i < n; i++) {
-		const struct named *of = NULL;
-		for (const struct named *t = p->tasks; t; t = t->next)
-			for (size_t k = 0; k < t->n_given; k++)
-				if (t->given[k].token == tokens[i])
-					of = t;
-		out = arena_printf(p->arena, "%s %s", out, of ? of->name : "nothing");
-	}
-	return out;
+	for (const struct named *t = p->tasks; t; t = t->next)
+		if (among(t, tokens, n))
+			MUST((out = arena_printf(p->arena, "%s %s", out, t->name)));
+	return *out ? out : " nothing";
 }
 
 /* What it was told of these tokens it need not hold any longer. */
@@ -198,7 +203,7 @@ static void see_abort(struct play *p, struct life *l, const Troupe__Abort *m)
 			h->aborted = true;
 	}
 	if (news)
-		say(p, "%s: abort%s%s%s", l->name, tokens_text(p, l, m->tokens, m->n_tokens), *m->why ? " " : "", *m->why ? quoted_text(p, m->why) : "");
+		say(p, "%s: abort%s%s%s", l->name, tokens_text(p, m->tokens, m->n_tokens), *m->why ? " " : "", *m->why ? quoted_text(p, m->why) : "");
 }
 
 static void see_worker(struct play *p, struct life *l, const Troupe__Envelope *env)
@@ -211,17 +216,17 @@ static void see_worker(struct play *p, struct life *l, const Troupe__Envelope *e
 				h->killed = true;
 		}
 		if (env->attached->n_abort)
-			say(p, "%s: kill%s", l->name, tokens_text(p, l, env->attached->abort, env->attached->n_abort));
+			say(p, "%s: kill%s", l->name, tokens_text(p, env->attached->abort, env->attached->n_abort));
 	} else if (env->body_case == TROUPE__ENVELOPE__BODY_OUTCOMES_ACK) {
 		const Troupe__OutcomesAck *m = env->outcomes_ack;
 		acknowledged(l, m->tokens, m->n_tokens);
 		acknowledged(l, m->stale, m->n_stale);
 		if (m->n_stale)
-			say(p, "%s: stale%s", l->name, tokens_text(p, l, m->stale, m->n_stale));
+			say(p, "%s: stale%s", l->name, tokens_text(p, m->stale, m->n_stale));
 	} else if (env->body_case == TROUPE__ENVELOPE__BODY_ABORT) {
 		see_abort(p, l, env->abort);
 	} else if (env->body_case == TROUPE__ENVELOPE__BODY_REVOKE) {
-		say(p, "%s: revoke%s", l->name, tokens_text(p, l, env->revoke->tokens, env->revoke->n_tokens));
+		say(p, "%s: revoke%s", l->name, tokens_text(p, env->revoke->tokens, env->revoke->n_tokens));
 	} else if (env->body_case == TROUPE__ENVELOPE__BODY_DRAIN) {
 		say(p, "%s: drain", l->name);
 	} else {
@@ -367,6 +372,8 @@ static void see_refusals(struct play *p, const struct acts *a)
 		char again[32];
 		if (!x->refused)
 			continue;
+		for (struct pending *q = p->pending; q; q = q->next)
+			q->done |= memcmp(q->id, x->id, sizeof q->id) == 0;
 		say(p, "refused %s %s", error_name(x->refusal.code), quoted_text(p, x->refusal.text));
 		if (*x->refusal.cure)
 			say(p, "cure %s", quoted_text(p, x->refusal.cure));
@@ -379,10 +386,7 @@ static void see_unanswered(struct play *p, const struct acts *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		const struct act *x = &a->all[i];
-		bool pending = false;
-		for (const struct pending *q = p->pending; q && !pending; q = q->next)
-			pending = memcmp(q->id, x->id, sizeof q->id) == 0;
-		if (x->client && x->kind == ACT_MESSAGE && !x->answered && !x->refused && !pending)
+		if (x->client && x->kind == ACT_MESSAGE && !x->answered && !x->refused && !x->pending)
 			say(p, "%s is not answered", x->client->name);
 	}
 }
@@ -411,6 +415,7 @@ void see_commit(struct play *p, struct acts *a, bool mute)
 		else if (c && !mute)
 			see_client(p, c, env, a);
 	}
+	p->last_token = p->next_token;
 	if (a)
 		see_refusals(p, a);
 	if (a && !mute)

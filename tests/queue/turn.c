@@ -88,6 +88,8 @@ static void deliver_message(struct play *p, struct act *x)
 	size_t len;
 	if (x->attaches && x->life->attached)
 		return; /* it came back by itself */
+	if (x->pending && memcmp(x->pending->id, x->id, sizeof x->id) != 0)
+		return; /* its client has asked again */
 	if (x->token && !held_find(x->life, x->token))
 		return; /* said when it came back */
 	if (x->attaches) {

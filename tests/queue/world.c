@@ -30,9 +30,10 @@ struct named *task_named(struct play *p, const char *name)
 	if (t)
 		return t;
 	t = task_add(p, name);
+	unsigned n = p->how == AS_IT_STANDS ? p->n_tasks : p->how == RESTARTED ? 65535 - p->n_tasks : p->n_tasks * 40503;
 	t->id = (struct id){ { 1, 140, 10, 10, 10, 10 } };
-	t->id.b[14] = (uint8_t)((65535 - p->n_tasks) >> 8);
-	t->id.b[15] = (uint8_t)(65535 - p->n_tasks);
+	t->id.b[14] = (uint8_t)(n >> 8);
+	t->id.b[15] = (uint8_t)n;
 	return t;
 }
 
@@ -151,12 +152,13 @@ struct held *held_task(struct life *l, const struct named *t)
 	return h;
 }
 
-/* I3 and I4: nobody else may have it, and tokens rise for ever. */
+/* I3 and I4: nobody else may have it, and tokens rise from commit to commit. */
 static void must_be_alone(struct play *p, const struct life *l, struct named *t, uint64_t token)
 {
 	if (token <= p->last_token)
 		wrong("%s was given with token %llu, behind %llu", t->name, (unsigned long long)token, (unsigned long long)p->last_token);
-	p->last_token = token;
+	if (token > p->next_token)
+		p->next_token = token;
 	for (struct life *other = p->lives; other; other = other->next) {
 		const struct held *h = held_task(other, t);
 		if (h && !h->killed && !h->outcome && (other->alive || !other->proven) && !other->forgiven)
@@ -272,9 +274,10 @@ void world_back(struct play *p, bool workers)
 		struct acts a = { 0 };
 		if (q->done)
 			continue;
-		q->done = true; /* the new question is another */
 		q->env->deadline_ms = q->until_ms > p->s->now_ms ? q->until_ms - p->s->now_ms : 1;
-		act_ask(p, &a, q->client, q->env);
+		struct act *x = act_ask(p, &a, q->client, q->env);
+		x->pending = q;
+		memcpy(q->id, x->id, sizeof q->id);
 		turn_do(p, &a);
 	}
 }
