@@ -282,8 +282,7 @@ static void follow(struct play *p, struct words *w, char *body, struct acts *a)
 			m->after = &c->at;
 	if (from && !m->after)
 		wrong("no log gave a cursor %s", from);
-	env->deadline_ms = m->follow_ms + 1000;
-	remember(p, &a->all[a->n - 1], env->deadline_ms);
+	remember(p, &a->all[a->n - 1], m->follow_ms);
 }
 
 /* gone bob: a client hangs up, and asks for nothing again. */

@@ -43,6 +43,7 @@ struct life {
 	Troupe__Resource **resources;
 	uint32_t slots;
 	bool alive, attached;
+	bool was_attached;           /* when the coordinator died though the file does not say so */
 	bool away;                   /* lost its connection, and stays away until it is told to attach */
 	bool lazy;                   /* begins tasks only when told to */
 	bool monitored, down_told;
@@ -94,7 +95,7 @@ struct play {
 	uint64_t next_peer, next_incarnation, next_question;
 	uint64_t last_token, next_token; /* the highest, as of the last commit and of this one */
 	uint64_t cut_at_ms;          /* the last wake that was cut off */
-	bool unasked;                /* the coordinator dies though the file does not say so: what workers are told again is no news */
+	bool unasked;                /* the coordinator dies though the file does not say so: what its workers are told again is no news */
 	bool questioning;            /* nothing but the answer may come of this turn */
 	struct seen *seen;           /* of this moment */
 	size_t n_seen, room_seen;
@@ -131,6 +132,7 @@ struct act *act_ask(struct play *p, struct acts *a, struct client *c, Troupe__En
 /* One turn, and then whatever is due at this time. The trace goes to p->items. */
 void turn_do(struct play *p, struct acts *a);
 void turn_cut(struct play *p, struct acts *a);                        /* the turn is cut off before its commit, and everybody comes back */
+void unasked(struct play *p, bool on);                                /* what dies now dies in all files: from here, and until here */
 void turn_mute(struct play *p, struct acts *a);                       /* cut off behind its commit: nothing leaves */
 void turns_wait(struct play *p, uint64_t ms);
 /* What is asked beside the play: nothing but the answer may come of it. NULL: refused (p->s->refusal). Valid until the next one. */

@@ -235,10 +235,11 @@ static void add_messages(struct play *p, char *body, struct acts *a)
 
 static void do_turn(struct script *s, struct acts *a)
 {
-	s->p.unasked = s->p.how == CUT;
-	if (s->p.how == CUT)
+	if (s->p.how == CUT) {
+		unasked(&s->p, true);
 		turn_cut(&s->p, a);
-	s->p.unasked = false;
+		unasked(&s->p, false);
+	}
 	turn_do(&s->p, a);
 }
 
@@ -341,10 +342,10 @@ static void restart_quietly(struct script *s, const char *stimulus)
 {
 	struct play *p = &s->p;
 	p->n_items = 0;
-	p->unasked = true;
+	unasked(p, true);
 	world_crash(p);
 	world_back(p, true);
-	p->unasked = false;
+	unasked(p, false);
 	see_moment(p, 0);
 	check_all(p);
 	if (!p->n_items)

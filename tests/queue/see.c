@@ -195,7 +195,7 @@ static void see_run(struct play *p, struct life *l, const Troupe__Run *run, bool
 
 static void see_abort(struct play *p, struct life *l, const Troupe__Abort *m)
 {
-	bool news = !p->unasked;
+	bool news = !p->unasked || !l->was_attached;
 	for (size_t i = 0; i < m->n_tokens; i++) {
 		struct held *h = held_find(l, m->tokens[i]);
 		news |= !h || !h->aborted;

@@ -86,6 +86,7 @@ Troupe__Envelope *attach_of(struct play *p, struct life *l, bool update)
 static void deliver_message(struct play *p, struct act *x)
 {
 	size_t len;
+	x->refused = x->answered = false; /* as far as anybody remembers */
 	if (x->attaches && x->life->attached)
 		return; /* it came back by itself */
 	if (x->pending && memcmp(x->pending->id, x->id, sizeof x->id) != 0)
@@ -199,6 +200,13 @@ void turn_do(struct play *p, struct acts *a)
 	turn_end(p, a);
 }
 
+void unasked(struct play *p, bool on)
+{
+	p->unasked = on;
+	for (struct life *l = p->lives; l && on; l = l->next)
+		l->was_attached = l->attached;
+}
+
 void turn_cut(struct play *p, struct acts *a)
 {
 	struct rng rng = p->s->c->rng;
@@ -217,6 +225,15 @@ void turn_mute(struct play *p, struct acts *a)
 	world_back(p, true);
 }
 
+/* Nobody asks again when his time is over. */
+static bool somebody_gives_up(const struct play *p)
+{
+	for (const struct pending *q = p->pending; q; q = q->next)
+		if (!q->done && q->until_ms <= p->s->now_ms)
+			return true;
+	return false;
+}
+
 void turns_wait(struct play *p, uint64_t ms)
 {
 	uint64_t begin_ms = p->s->now_ms, end_ms = begin_ms + ms;
@@ -225,11 +242,11 @@ void turns_wait(struct play *p, uint64_t ms)
 	while (p->s->wake_at_ms <= end_ms) {
 		if (p->s->wake_at_ms > p->s->now_ms)
 			stage_clock(p->s, p->s->wake_at_ms - p->s->now_ms);
-		if (p->how == CUT && p->cut_at_ms != p->s->now_ms) {
+		if (p->how == CUT && p->cut_at_ms != p->s->now_ms && !somebody_gives_up(p)) {
 			p->cut_at_ms = p->s->now_ms;
-			p->unasked = true;
+			unasked(p, true);
 			turn_cut(p, NULL);
-			p->unasked = false;
+			unasked(p, false);
 		} else {
 			turn_do(p, NULL);
 		}

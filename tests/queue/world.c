@@ -275,6 +275,8 @@ void world_back(struct play *p, bool workers)
 		if (q->done)
 			continue;
 		q->env->deadline_ms = q->until_ms > p->s->now_ms ? q->until_ms - p->s->now_ms : 1;
+		if (q->env->body_case == TROUPE__ENVELOPE__BODY_LOG_ASK)
+			q->env->log_ask->follow_ms = q->env->deadline_ms;
 		struct act *x = act_ask(p, &a, q->client, q->env);
 		x->pending = q;
 		memcpy(q->id, x->id, sizeof q->id);
