@@ -143,8 +143,8 @@ static int revive(struct change *x, const struct id *id, Troupe__TaskRecord *rec
 	st->cancel_requested = false;
 	st->state = later_ms ? TROUPE__TASK_STATE__SCHEDULED : TROUPE__TASK_STATE__READY;
 	st->due_at_ms = later_ms ? steady_at(&x->c->steady, x->t) + later_ms : 0;
-	r = task_move(x->t, x->c, id, rec, st, TROUPE__TASK_STATE__DEAD);
-	return r || !later_ms ? r : log_add(x->c, id, TROUPE__TRANSITION_KIND__T_RETRIED, 0, 0, queue_numbered(x->c, rec->queue));
+	r = later_ms ? log_add(x->c, id, TROUPE__TRANSITION_KIND__T_RETRIED, 0, 0, queue_numbered(x->c, rec->queue)) : 0;
+	return r ? r : task_move(x->t, x->c, id, rec, st, TROUPE__TASK_STATE__DEAD);
 }
 
 static int retry(struct change *x, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, struct error *e)

@@ -351,6 +351,7 @@ int key_leave(struct turn *t, struct coordinator *c, struct place *p, bool *ret_
 int key_start(struct turn *t, struct coordinator *c, struct place *p, bool *ret_go);
 int key_look(struct turn *t, struct coordinator *c, struct slice name);
 int keys_settle(struct turn *t, struct coordinator *c);
+uint64_t key_wait_ms(struct turn *t, const struct coordinator *c, const struct queue *q, const Troupe__KeyRecord *k); /* until its rate lets one begin */
 bool key_serial(const struct queue *q);               /* one at a time: it is held between two attempts */
 bool key_waits(struct turn *t, const struct place *p, uint64_t *ret_before); /* in table waiting; how many are before it, at most 1,000 */
 int key_get(struct turn *t, const struct queue *q, const char *key, Troupe__KeyRecord **ret); /* 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative */

@@ -159,11 +159,15 @@ static void why_key(struct why *w, const struct id *id, const struct queue *q, c
 	const char *key = rec->spec->serial_key;
 	if (!*key || !key_waits(w->t, &p, &before) || key_get(w->t, q, key, &k))
 		return;
-	if (k->held && k->holder.len == sizeof holder.b) {
+	const char *line = before ? arena_printf(w->a, "; %" PRIu64 " of the key wait before it", before) : "";
+	uint64_t wait_ms = key_wait_ms(w->t, w->c, q, k);
+	if (wait_ms) {
+		say(w, arena_printf(w->a, "the rate of serial key %s lets the next one begin in %s%s", key, span(w, wait_ms), line));
+	} else if (key_serial(q) && k->holder.len == sizeof holder.b) {
 		memcpy(holder.b, k->holder.data, sizeof holder.b);
-		say(w, arena_printf(w->a, "serial key %s is held by %s%s", key, other(w, &holder), before ? arena_printf(w->a, "; %" PRIu64 " of the key wait before it", before) : ""));
-	} else if (k->due_at_ms) {
-		say(w, arena_printf(w->a, "the rate of serial key %s lets the next one begin in %s", key, age(w, k->due_at_ms)));
+		say(w, arena_printf(w->a, "serial key %s is held by %s%s", key, other(w, &holder), line));
+	} else {
+		say(w, arena_printf(w->a, "%u tasks of serial key %s are let in at once%s", q->policy->key_concurrency ? q->policy->key_concurrency : 1, key, line));
 	}
 }
 

@@ -97,6 +97,11 @@ static uint64_t idle_ms(const struct queue *q, const Troupe__KeyRecord *k, uint6
 	return sched_bucket_full_ms(b, q->policy->key_rate);
 }
 
+uint64_t key_wait_ms(struct turn *t, const struct coordinator *c, const struct queue *q, const Troupe__KeyRecord *k)
+{
+	return token_wait_ms(q, k, steady_at(&c->steady, t));
+}
+
 /* Somebody looks at the key again at that time. */
 static int key_wake(struct turn *t, struct coordinator *c, const struct queue *q, const char *key, Troupe__KeyRecord *k, uint64_t at_ms)
 {

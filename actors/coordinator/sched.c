@@ -213,7 +213,8 @@ struct sched_bucket sched_bucket_fill(struct sched_bucket b, const Troupe__Rate 
 static uint64_t until_ms(uint64_t milli, const Troupe__Rate *r)
 {
 	double ms = (double)milli * (double)r->per_ms / ((double)r->tokens * 1000.0);
-	return ms > 1e15 ? (uint64_t)1e15 : (uint64_t)ms + 1;
+	uint64_t whole = ms > 1e15 ? (uint64_t)1e15 : (uint64_t)ms;
+	return whole + ((double)whole < ms); /* at that time it is there */
 }
 
 uint64_t sched_bucket_wait_ms(struct sched_bucket b, const Troupe__Rate *r)
