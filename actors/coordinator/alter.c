@@ -16,7 +16,7 @@ static int new_requirement(struct change *x, struct queue *to, Troupe__TaskRecor
 		return -ENOMEM;
 	if (s->n_resources && !(need.resources = arena_copy(a, s->resources, s->n_resources * sizeof(Troupe__Resource *))))
 		return -ENOMEM;
-	return need.n_tags || need.n_resources || need.submitter ? requirement_of(x->t, x->c, &need, ret) : 0;
+	return need.n_tags || need.n_resources || need.submitter ? requirement_of(x->c, &need, ret) : 0;
 }
 
 /* The unique key goes along to another queue, where nobody else may have it. */

@@ -3,7 +3,7 @@
  * The record counts the members that have ended. The first that dies or is cancelled takes the rest with it, unless the batch goes on (CONTINUE). When all have ended well
  * the callbacks for success and for the end are called. Otherwise what was done is undone: the compensations of members that were done run one after another, the
  * last one done first; then the callbacks for failure and for the end. A callback or a compensation is a task that waits for one thing more, its call; one that cannot be called
- * any more is cancelled. A compensation that dies stops the undoing until it is retried or cancelled. */
+ * any more is cancelled. A compensation that dies stops the undoing until it is retried or deleted. */
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
@@ -290,6 +290,8 @@ int batch_forget(struct turn *t, struct coordinator *c, const struct place *p)
 	memcpy(batch.b, p->rec->batch.data, sizeof batch.b);
 	struct slice own = member_key(turn_arena(t), &batch, p->seq);
 	int r = own.data ? turn_delete(t, T_MEMBER, own) : -ENOMEM;
+	if (!r) /* a dead compensation that goes holds up nothing any more */
+		r = batch_tell(c, p, TROUPE__TASK_STATE__CANCELLED);
 	if (r)
 		return r;
 	/* The record goes with the last one: with both rows of the table's next deletion still to be seen, one that is not deleted keeps it. */

@@ -160,6 +160,13 @@ static bool better(const struct best *best, const struct candidate *x, const str
 	return x->seq < best->one->seq;
 }
 
+/* What is counted when it begins is not given before it can begin. */
+static bool counted(const struct stream *s)
+{
+	const Troupe__QueuePolicy *p = s->queue->policy;
+	return p->concurrency || sched_rate_is(p->rate) || sched_rate_is(p->key_rate) || s->requirement->n_resources;
+}
+
 static int pick(struct turn *t, struct coordinator *c, struct group *g, bool prefetch, struct best *best)
 {
 	uint64_t now_ms = steady_at(&c->steady, t);
@@ -167,11 +174,7 @@ static int pick(struct turn *t, struct coordinator *c, struct group *g, bool pre
 	for (size_t i = 0; i < g->n_streams; i++) {
 		struct stream *s = g->streams[i];
 		struct candidate *x;
-		const Troupe__QueuePolicy *p = s->queue->policy;
 		if (s->stored.next == s->stored.n && s->fresh.next == s->fresh.n && !s->stored_any)
-			continue;
-		/* What is counted when it begins is not given before it can begin. */
-		if (prefetch && (p->concurrency || (p->rate && p->rate->tokens) || (p->key_rate && p->key_rate->tokens) || s->requirement->n_resources))
 			continue;
 		if (!queue_open(t, c, s->queue) || !pool_can(g->pool, s->requirement, true))
 			continue;
@@ -182,6 +185,8 @@ static int pick(struct turn *t, struct coordinator *c, struct group *g, bool pre
 		if (x && better(best, x, s, u))
 			*best = (struct best){ x, s, u };
 	}
+	if (prefetch && best->one && counted(best->from)) /* nothing less urgent is given before it */
+		best->one = NULL;
 	return 0;
 }
 

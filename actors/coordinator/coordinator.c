@@ -271,6 +271,8 @@ static int settle(struct turn *t, void *state)
 	if (!r)
 		r = queues_settle(t, c);
 	if (!r)
+		r = requirements_settle(t, c);
+	if (!r)
 		r = meta_put(t, c);
 	if (!r)
 		r = say_note(t, c);

@@ -189,7 +189,7 @@ struct coordinator {
 	struct queue *buckets[256], **queues; /* by number - 1 */
 	size_t n_queues;
 	struct requirement **requirements;    /* by number; 0 is the empty one */
-	size_t n_requirements;
+	size_t n_requirements, n_stored_requirements; /* the first ones have a row */
 	uint32_t shape;                       /* rises when streams are added */
 	struct stream **busy;                 /* with fresh candidates */
 	size_t n_busy, room_busy;
@@ -284,7 +284,8 @@ void text_keep(char **at, const char *text);                             /* an o
 int requirements_load(struct coordinator *c, struct store_txn *view);    /* 0, ERROR_CORRUPT, negative */
 void requirements_free(struct coordinator *c);
 /* The number of a need. 0, ERROR_TOO_LARGE, -ENOMEM. */
-int requirement_of(struct turn *t, struct coordinator *c, struct need *need, uint32_t *ret);
+int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret);
+int requirements_settle(struct turn *t, struct coordinator *c);          /* rows of new ones */
 int on_queue_ask(struct turn *t, void *state, const struct message *m);
 
 /* --- lease.c --- */

@@ -72,6 +72,7 @@ static int check_batch(struct bulk *b)
 int graph_begin(struct bulk *b, Troupe__TaskSpec **tasks, size_t n)
 {
 	bool edges = b->batch != NULL;
+	b->specs = tasks;
 	for (size_t i = 0; i < n; i++) {
 		edges |= tasks[i]->n_depends_on > 0;
 		b->e.index = (uint32_t)i + 1;
@@ -166,6 +167,9 @@ int graph_item(struct bulk *b, struct item *i)
 			r = outer_edge(b, i, e, &parent);
 			continue;
 		}
+		bool called = b->specs[p->index]->role != TROUPE__BATCH_ROLE__MEMBER;
+		if (called && (s->role == TROUPE__BATCH_ROLE__MEMBER || s->role == TROUPE__BATCH_ROLE__COMPENSATION))
+			return error_refuse(&b->e, ERROR_BAD_REQUEST, "only callbacks wait for callbacks", "it waits for what is called when it has ended itself");
 		i->blocked++;
 		r = edge_put(b->t, &parent, &i->id, e->on);
 	}

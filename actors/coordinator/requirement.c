@@ -94,7 +94,7 @@ static bool fits(const struct requirement *r, const struct need *need)
 	return true;
 }
 
-int requirement_of(struct turn *t, struct coordinator *c, struct need *need, uint32_t *ret)
+int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret)
 {
 	need_sort(need);
 	for (uint32_t i = 0; i < c->n_requirements; i++)
@@ -105,23 +105,42 @@ int requirement_of(struct turn *t, struct coordinator *c, struct need *need, uin
 	uint32_t number = c->meta.next_requirement;
 	if (number >= REQUIREMENTS_MAX)
 		return ERROR_TOO_LARGE;
-	Troupe__RequirementRecord r = TROUPE__REQUIREMENT_RECORD__INIT;
-	r.number = number;
-	r.tags = need->tags;
-	r.n_tags = need->n_tags;
-	r.resources = need->resources;
-	r.n_resources = need->n_resources;
-	if (need->submitter)
-		r.submitter = (char *)need->submitter;
-	int code = row_put(t, T_REQUIREMENT, key_u32_of(turn_arena(t), number), &r.base);
-	if (code)
-		return code;
 	if (!requirement_add(c, number, need))
 		return -ENOMEM;
 	c->meta.next_requirement++;
 	c->meta_changed = true;
 	*ret = number;
 	return 0;
+}
+
+/* Not before the turn's end: the submit that brought it may have been refused, and it is there all the same. */
+int requirements_settle(struct turn *t, struct coordinator *c)
+{
+	int r = 0;
+	for (; c->n_stored_requirements < c->n_requirements && !r; c->n_stored_requirements++) {
+		const struct requirement *x = c->requirements[c->n_stored_requirements];
+		Troupe__RequirementRecord rec = TROUPE__REQUIREMENT_RECORD__INIT;
+		if (!x || !x->number)
+			continue;
+		rec.number = x->number;
+		rec.tags = x->tags;
+		rec.n_tags = x->n_tags;
+		rec.n_resources = x->n_resources;
+		rec.resources = arena_alloc(turn_arena(t), (x->n_resources + 1) * sizeof(Troupe__Resource *));
+		Troupe__Resource *all = arena_alloc(turn_arena(t), (x->n_resources + 1) * sizeof *all);
+		if (!all || !rec.resources)
+			return -ENOMEM;
+		for (size_t i = 0; i < x->n_resources; i++) {
+			troupe__resource__init(&all[i]);
+			all[i].name = x->resources[i].name;
+			all[i].amount = x->resources[i].amount;
+			rec.resources[i] = &all[i];
+		}
+		if (x->submitter)
+			rec.submitter = x->submitter;
+		r = row_put(t, T_REQUIREMENT, key_u32_of(turn_arena(t), x->number), &rec.base);
+	}
+	return r;
 }
 
 struct loading { struct coordinator *c; struct arena *arena; int error; };
@@ -151,6 +170,7 @@ int requirements_load(struct coordinator *c, struct store_txn *view)
 	if (!r)
 		r = store_scan(view, T_REQUIREMENT, SLICE(&first, 1), false, load, &l);
 	arena_unref(l.arena);
+	c->n_stored_requirements = c->n_requirements;
 	if (l.error)
 		return l.error;
 	return r == ERROR_NOT_FOUND || r == 1 ? 0 : r;

@@ -14,10 +14,10 @@ static int requirement_for(struct bulk *b, const Troupe__TaskSpec *s, struct ite
 		return -ENOMEM;
 	if (s->n_resources && !(need.resources = arena_copy(a, s->resources, s->n_resources * sizeof(Troupe__Resource *))))
 		return -ENOMEM;
-	int r = need.n_tags || need.n_resources || need.submitter ? requirement_of(b->t, b->c, &need, &number) : 0;
+	int r = need.n_tags || need.n_resources || need.submitter ? requirement_of(b->c, &need, &number) : 0;
 	if (r == ERROR_TOO_LARGE && need.submitter) { /* too many to take turns: they share one */
 		need.submitter = NULL;
-		r = requirement_of(b->t, b->c, &need, &number);
+		r = requirement_of(b->c, &need, &number);
 	}
 	if (r == ERROR_TOO_LARGE)
 		return error_refuse(&b->e, ERROR_TOO_LARGE, "use fewer combinations", "there are %u different sets of tags and resources already", REQUIREMENTS_MAX);
@@ -120,8 +120,7 @@ static int check_unique(struct bulk *b, struct item *i)
 		return error_refuse(&b->e, ERROR_CONFLICT, "use another key for other work", "#%llu has the unique key \"%.60s\" and other work", (unsigned long long)rec->seq, s->unique_key);
 	if (held && s->unique_mode == TROUPE__UNIQUE_MODE__UNIQUE_REPLACE && !l && !sched_is_final(st->state)) {
 		i->replaced = first;
-		i->replaced_rec = rec;
-		i->replaced_state = st;
+		i->replaces = true;
 	} else if (held) {
 		return error_refuse(&b->e, ERROR_EXISTS, "wait for it, cancel it, or submit with another mode of uniqueness", "#%llu has the unique key \"%.60s\"",
 		              (unsigned long long)rec->seq, s->unique_key);
@@ -261,10 +260,12 @@ static int drop_for(struct bulk *b)
 
 static int replace(struct bulk *b, const struct item *i)
 {
-	Troupe__TaskState was = i->replaced_state->state;
-	i->replaced_state->state = TROUPE__TASK_STATE__CANCELLED;
-	i->replaced_state->cause = TROUPE__CAUSE__REPLACED;
-	int r = task_move(b->t, b->c, &i->replaced, i->replaced_rec, i->replaced_state, was);
+	Troupe__TaskRecord *rec;
+	Troupe__StateRecord *st;
+	struct lease *l;
+	int r = task_read(b->t, b->c, &i->replaced, &rec, &st, &l); /* anew: others of the bulk may wait for it by now */
+	if (!r && !l && !sched_is_final(st->state))
+		r = task_cancel(b->t, b->c, &i->replaced, rec, st, NULL, TROUPE__CAUSE__REPLACED);
 	struct slice key = key_unique(turn_arena(b->t), i->queue->r.number, i->spec->unique_key);
 	if (r) /* the move has taken the key away */
 		return r;
@@ -285,7 +286,7 @@ static int accept_one(struct bulk *b, const struct item *i)
 	struct coordinator *c = b->c;
 	if (i->existing)
 		return 0;
-	int r = i->replaced_rec ? replace(b, i) : 0;
+	int r = i->replaces ? replace(b, i) : 0;
 	if (!r)
 		r = log_add(c, &i->id, TROUPE__TRANSITION_KIND__T_ACCEPTED, 0, 0, i->queue);
 	if (r)

@@ -11,10 +11,8 @@ struct item {
 	struct id id;
 	uint64_t seq, due_ms, at_wall_ms;
 	uint32_t blocked;
-	bool existing, has_children;
+	bool existing, has_children, replaces;
 	struct id replaced;              /* a task that gives way: unique_mode REPLACE */
-	Troupe__TaskRecord *replaced_rec; /* NULL: none */
-	Troupe__StateRecord *replaced_state;
 };
 struct named { struct id id; uint32_t index; };
 struct bulk {
@@ -25,6 +23,7 @@ struct bulk {
 	bool notify;
 	const Troupe__BatchSpec *batch;  /* NULL: none */
 	Troupe__BatchRecord *batch_rec;
+	Troupe__TaskSpec **specs;
 	struct item *items;
 	size_t n;
 	uint64_t next_seq;

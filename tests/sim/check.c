@@ -47,12 +47,67 @@ static unsigned queue_index(struct sim *s, const char *name)
 	return (unsigned)(name[0] - 'a');
 }
 
+/* Of a serial key one at a time, and who stands in line before is over. */
+static void check_given(struct sim *s, const struct sim_task *t, unsigned queue)
+{
+	const Troupe__TaskRecord *rec = stage_task(s->stage, &t->id);
+	if (!t->serial || !rec)
+		return;
+	uint64_t seq = rec->seq;
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		const struct sim_task *x = &s->tasks[i];
+		if (x == t || x->serial != t->serial || x->queue != t->queue || x->delayed || x->n_edges || x->role || x->retry_asked)
+			continue;
+		const Troupe__TaskRecord *other = stage_task(s->stage, &x->id);
+		if (other && other->seq < seq && !sched_is_final(stage_state_of(s->stage, &x->id)))
+			broken(s, "I7", "task %u of serial key %u is given before task %u, which came first", (unsigned)(t - s->tasks), t->serial, i);
+	}
+}
+
+void check_begin(struct sim *s, const struct sim_task *t)
+{
+	unsigned n = (unsigned)(t - s->tasks);
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		const struct sim_task *x = &s->tasks[i];
+		if (x == t || !x->live)
+			continue;
+		if (t->serial && x->serial == t->serial && x->queue == t->queue)
+			broken(s, "serial", "tasks %u and %u of serial key %u run at once", n, i, t->serial);
+		if (t->batch && x->batch == t->batch && t->role == TROUPE__BATCH_ROLE__COMPENSATION && x->role == TROUPE__BATCH_ROLE__COMPENSATION)
+			broken(s, "undo", "compensations %u and %u of one batch run at once", n, i);
+	}
+	if (!s->up) /* nobody can be asked */
+		return;
+	for (unsigned i = 0; i < t->n_edges; i++) {
+		const struct sim_task *parent = &s->tasks[t->edges[i].parent];
+		Troupe__TaskState state = stage_state_of(s->stage, &parent->id);
+		if (t->edges[i].on == TROUPE__EDGE_ON__ON_SUCCESS && state != TROUPE__TASK_STATE__DONE)
+			broken(s, "edge", "task %u begins, and task %u, which must succeed first, is in state %d", n, t->edges[i].parent, (int)state);
+		if (!sched_is_final(state) && !parent->retry_asked)
+			broken(s, "edge", "task %u begins, and task %u, which must end first, is in state %d", n, t->edges[i].parent, (int)state);
+	}
+	if (t->role == TROUPE__BATCH_ROLE__COMPENSATION && stage_state_of(s->stage, &s->tasks[t->undoes].id) != TROUPE__TASK_STATE__DONE)
+		broken(s, "undo", "task %u undoes task %u, which was not done", n, t->undoes);
+}
+
+static void check_limits(struct sim *s)
+{
+	unsigned gpus = 0;
+	struct stage *g = s->stage;
+	for (const struct worker *w = g->c->workers; w; w = w->next)
+		for (const struct lease *l = w->leases; l; l = l->next)
+			gpus += s->tasks[key_read_u32(l->id.b + 12)].gpu;
+	if (gpus > SIM_GPUS)
+		broken(s, "resources", "%u of %u are in use", gpus, SIM_GPUS);
+}
+
 /* I7: whoever got something got the best; and nobody with a free slot stands beside a ready task. */
 static void check_order(struct sim *s)
 {
 	struct stage *g = s->stage;
-	bool ready[2] = { false, false };
+	bool ready[2] = { false, false }, open[2];
 	uint32_t priority[2] = { 0, 0 };
+	uint64_t seqs[2] = { 0, 0 };
 	struct store_txn *view;
 	if (store_read(g->store, &view))
 		broken(s, "store", "cannot be read");
@@ -60,10 +115,15 @@ static void check_order(struct sim *s)
 		const struct queue *queue = queue_find(g->c, q ? "b" : "a");
 		uint8_t from[20] = { 0 };
 		struct slice key, value;
+		uint64_t wait_ms;
+		open[q] = !s->paused[q] && limit_queue(g->c, queue, steady_at(&g->c->steady, g->turn), &wait_ms);
 		key_u32(from, queue->r.number);
-		if (store_seek(view, T_READY, SLICE(from, sizeof from), false, &key, &value) == 0 && key_read_u32(key.data) == queue->r.number) {
+		/* Of those that any worker may take. */
+		if (store_seek(view, T_READY, SLICE(from, sizeof from), false, &key, &value) == 0 && key_read_u32(key.data) == queue->r.number &&
+		    key_read_u32((const uint8_t *)key.data + 4) == 0) {
 			ready[q] = true;
 			priority[q] = key_read_u32((const uint8_t *)key.data + 8);
+			seqs[q] = key_read_u64((const uint8_t *)key.data + 12);
 		}
 	}
 	store_read_end(view);
@@ -73,16 +133,18 @@ static void check_order(struct sim *s)
 			const Troupe__Assignment *a = env->run->tasks[k];
 			unsigned q = queue_index(s, a->queue);
 			const struct sim_task *t = task_of(s, a->id.data);
+			uint32_t own = task_rank(stage_task(g, &t->id));
+			check_given(s, t, q);
 			if (s->paused[q])
 				broken(s, "pause", "task %u is given while its queue is paused", (unsigned)(t - s->tasks));
 			for (unsigned other = 0; other < 2; other++)
-				if (ready[other] && !s->paused[other] && priority[other] < t->priority)
-					broken(s, "I7", "task %u of priority %u is given, one of %u waits", (unsigned)(t - s->tasks), t->priority, priority[other]);
+				if (ready[other] && open[other] && priority[other] < own)
+					broken(s, "I7", "task %u of priority %u of queue %u is given, #%llu of %u in queue %u waits", (unsigned)(t - s->tasks), own, q, (unsigned long long)seqs[other], priority[other], other);
 		}
 	}
 	for (const struct worker *w = g->c->workers; w; w = w->next)
 		for (unsigned q = 0; q < 2; q++)
-			if (worker_may_work(w) && w->held < w->slots && ready[q] && !s->paused[q])
+			if (worker_may_work(w) && w->held < w->slots && ready[q] && open[q])
 				broken(s, "I6", "%s has a free slot, and queue %u has work", w->address, q);
 }
 
@@ -92,6 +154,7 @@ void check_commit(struct sim *s)
 	for (unsigned q = 0; q < 2; q++)
 		s->paused[q] = queue_find(g->c, q ? "b" : "a")->r.paused;
 	check_order(s);
+	check_limits(s);
 }
 
 /* --- every task --- */
@@ -153,6 +216,8 @@ void check_all(struct sim *s)
 	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
 	env.check_store = &m;
 	const Troupe__Envelope *answer = stage_ask(s->stage, &me, &env);
+	if (!answer && s->stage->refusal.code == ERROR_BUSY) /* something became due in its turn */
+		answer = stage_ask(s->stage, &me, &env);
 	if (!answer)
 		broken(s, "I8", "the store cannot be checked: %s", s->stage->refusal.text);
 	if (answer->store_checked->problems)

@@ -34,6 +34,22 @@ static struct id make_id(struct sim *s, unsigned number)
 	return id;
 }
 
+/* Roles of the last tasks of a batch: callbacks, and compensations of members. */
+static void roles(struct sim *s, Troupe__TaskSpec *specs, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		struct sim_task *t = &s->tasks[s->n_tasks + i];
+		if (i < n / 2 || t->key)
+			continue;
+		t->role = specs[i].role = (Troupe__BatchRole)some(s, 5);
+		if (t->role != TROUPE__BATCH_ROLE__COMPENSATION)
+			continue;
+		specs[i].deadline_at_ms = 0; /* one that is past it could not be retried, and its batch never ends */
+		t->undoes = s->n_tasks + (unsigned)some(s, n / 2 ? n / 2 : 1);
+		specs[i].compensates = (ProtobufCBinaryData){ 16, s->tasks[t->undoes].id.b };
+	}
+}
+
 static void submit(struct sim *s, struct sim_client *c)
 {
 	static const uint32_t levels[] = { 0, 1000, 2000, 3000, 4000 };
@@ -41,32 +57,21 @@ static void submit(struct sim *s, struct sim_client *c)
 	if (c->pending || s->n_tasks + n > SIM_TASKS)
 		return;
 	Troupe__TaskSpec specs[8], *all[8];
-	Troupe__Level priorities[8];
-	char keys[8][8], payloads[8][24];
+	Troupe__BatchSpec batch = TROUPE__BATCH_SPEC__INIT;
 	Troupe__Submit m = TROUPE__SUBMIT__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	bool is_batch = n > 1 && chance(s, 12);
+	struct id batch_id = make_id(s, ++s->n_batches);
 	for (unsigned i = 0; i < n; i++) {
 		struct sim_task *t = &s->tasks[s->n_tasks + i];
-		*t = (struct sim_task){ .id = make_id(s, s->n_tasks + i), .queue = (unsigned)some(s, 2), .priority = levels[some(s, 5)], .sent = true };
-		Troupe__TaskSpec *x = all[i] = &specs[i];
-		troupe__task_spec__init(x);
-		troupe__level__init(&priorities[i]);
-		x->id = (ProtobufCBinaryData){ sizeof t->id.b, t->id.b };
-		x->queue = names[t->queue];
-		priorities[i].value = t->priority;
-		x->priority = &priorities[i];
-		x->payload = (ProtobufCBinaryData){ (size_t)snprintf(payloads[i], sizeof payloads[i], "task %u", s->n_tasks + i), (uint8_t *)payloads[i] };
-		if (chance(s, 15))
-			x->delay_ms = 1 + some(s, 5000);
-		if (chance(s, 10)) {
-			snprintf(keys[i], sizeof keys[i], "key%u", (unsigned)some(s, 6));
-			x->unique_key = keys[i];
-			t->key = (unsigned)(keys[i][3] - '0') + 1;
-			x->unique_mode = chance(s, 50) ? TROUPE__UNIQUE_MODE__UNIQUE_REJECT : TROUPE__UNIQUE_MODE__UNIQUE_REPLACE;
-			x->unique_window_ms = chance(s, 30) ? some(s, 10000) : 0;
-		}
-		if (chance(s, 10))
-			x->deadline_at_ms = s->stage->wall_ms + 500 + some(s, 20000);
+		*t = (struct sim_task){ .id = make_id(s, s->n_tasks + i), .queue = (unsigned)some(s, 2), .priority = levels[some(s, 5)], .sent = true, .batch = is_batch ? s->n_batches : 0 };
+		spec_fill(s, t, all[i] = &specs[i], s->n_tasks);
+	}
+	if (is_batch) {
+		roles(s, specs, n);
+		batch.id = (ProtobufCBinaryData){ sizeof batch_id.b, batch_id.b };
+		batch.on_failure = chance(s, 60) ? TROUPE__BATCH_SPEC__ON_FAILURE__CANCEL_REST : TROUPE__BATCH_SPEC__ON_FAILURE__CONTINUE;
+		m.batch = &batch;
 	}
 	m.tasks = all;
 	m.n_tasks = n;
@@ -111,6 +116,50 @@ static void change(struct sim *s, struct sim_client *c, bool cancel)
 		t->retry_asked = true; /* from now on it may run again, whether an answer comes or not */
 	}
 	put(c, &env, cancel ? ASK_CANCEL : ASK_OTHER);
+}
+
+/* Another place, or another queue. */
+static void alter(struct sim *s, struct sim_client *c)
+{
+	struct sim_task *t = some_acked(s);
+	Troupe__TaskRef ref = TROUPE__TASK_REF__INIT, *refs[] = { &ref };
+	Troupe__Level level = TROUPE__LEVEL__INIT;
+	Troupe__Alter m = TROUPE__ALTER__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	if (!t || t->key)
+		return;
+	ref.id = (ProtobufCBinaryData){ sizeof t->id.b, t->id.b };
+	m.tasks = refs;
+	m.n_tasks = 1;
+	level.value = (uint32_t)some(s, 5) * 1000;
+	m.priority = &level;
+	if (!t->serial && chance(s, 30))
+		m.queue = names[some(s, 2)];
+	env.body_case = TROUPE__ENVELOPE__BODY_ALTER;
+	env.alter = &m;
+	put(c, &env, ASK_OTHER);
+}
+
+/* Limits come and go. */
+static void limit(struct sim *s, struct sim_client *c)
+{
+	static char *fields[] = { (char *)"concurrency", (char *)"rate" };
+	Troupe__QueueOrder m = TROUPE__QUEUE_ORDER__INIT;
+	Troupe__QueuePolicy p = TROUPE__QUEUE_POLICY__INIT;
+	Troupe__Rate rate = TROUPE__RATE__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	m.op = TROUPE__QUEUE_ORDER__OP__SET;
+	m.name = names[some(s, 2)];
+	p.concurrency = (uint32_t)some(s, 4);
+	rate.tokens = some(s, 50);
+	rate.per_ms = 1000;
+	p.rate = &rate;
+	m.policy = &p;
+	m.fields = fields;
+	m.n_fields = some(s, 3);
+	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ORDER;
+	env.queue_order = &m;
+	put(c, &env, ASK_OTHER);
 }
 
 static void order(struct sim *s, struct sim_client *c, unsigned queue, bool pause)
@@ -207,16 +256,53 @@ void client_act(struct sim *s, struct sim_client *c)
 		change(s, c, false);
 	else if (what < 55)
 		order(s, c, (unsigned)some(s, 2), chance(s, 50));
+	else if (what < 60)
+		alter(s, c);
+	else if (what < 63)
+		limit(s, c);
 	else
 		look(s, c);
+}
+
+/* At rest nobody is left that waits for a dead task, and no undoing that is stuck. */
+static void unblock(struct sim *s, struct sim_client *c)
+{
+	struct sim_task *t = &s->tasks[some(s, s->n_tasks ? s->n_tasks : 1)];
+	Troupe__TaskRef ref = TROUPE__TASK_REF__INIT, *refs[] = { &ref };
+	Troupe__Cancel m = TROUPE__CANCEL__INIT;
+	Troupe__Retry r = TROUPE__RETRY__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	if (!s->up || !t->acked || (!t->n_edges && t->role != TROUPE__BATCH_ROLE__COMPENSATION))
+		return;
+	Troupe__TaskState state = stage_state_of(s->stage, &t->id);
+	ref.id = (ProtobufCBinaryData){ sizeof t->id.b, t->id.b };
+	m.tasks = r.tasks = refs;
+	m.n_tasks = r.n_tasks = 1;
+	if (state == TROUPE__TASK_STATE__DEAD && t->role == TROUPE__BATCH_ROLE__COMPENSATION) {
+		env.body_case = TROUPE__ENVELOPE__BODY_RETRY;
+		env.retry = &r;
+		t->retry_asked = true;
+	} else if (state == TROUPE__TASK_STATE__SCHEDULED && t->hold && !c->cancelled) {
+		env.body_case = TROUPE__ENVELOPE__BODY_CANCEL;
+		env.cancel = &m;
+		c->cancelled = t;
+		put(c, &env, ASK_CANCEL);
+		return;
+	} else {
+		return;
+	}
+	put(c, &env, ASK_OTHER);
 }
 
 void client_settle(struct sim *s, struct sim_client *c)
 {
 	connect_and_send(s, c);
+	if (c != &s->clients[0] || !c->socket.peer)
+		return;
 	for (unsigned q = 0; q < 2; q++)
-		if (s->paused[q] && c == &s->clients[0])
+		if (s->paused[q])
 			order(s, c, q, false);
+	unblock(s, c);
 }
 
 /* --- what it hears --- */

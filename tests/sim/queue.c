@@ -206,6 +206,9 @@ static void turn(struct sim *s)
 	answer_for_the_forgotten(s);
 }
 
+#define DAY_MS (24u * 3600 * 1000)
+#define CALM_STEPS 6000u /* until all has come to rest */
+
 /* --- the world --- */
 
 static void step_worker(struct sim *s, unsigned place)
@@ -263,7 +266,12 @@ static void step_dead(struct sim *s)
 static void step(struct sim *s)
 {
 	s->step++;
-	stage_clock(s->stage, chance(s, 3) ? some(s, s->calm ? 20000 : 3000) : some(s, 30));
+	stage_clock(s->stage, chance(s, 3) ? some(s, s->calm ? 200000 : 3000) : some(s, 30));
+	if (!s->calm && some(s, 1000) < 4) { /* somebody sets the clock */
+		uint64_t by_ms = some(s, 1200 * 1000);
+		s->stage->wall_ms = chance(s, 50) ? s->stage->wall_ms + by_ms : s->stage->wall_ms - by_ms;
+		say(s, "the wall clock is set");
+	}
 	if (!s->up && (s->calm || chance(s, 20))) {
 		stage_restart(s->stage);
 		s->up = true;
@@ -305,18 +313,43 @@ static bool at_rest(struct sim *s)
 	return true;
 }
 
+/* What never comes to rest, for whoever reads the trace. */
+static void say_unrest(struct sim *s)
+{
+	for (unsigned i = 0; i < s->n_tasks; i++) {
+		struct sim_task *t = &s->tasks[i];
+		Troupe__TaskState state = stage_state_of(s->stage, &t->id);
+		const Troupe__StateRecord *st = state == TROUPE__TASK_STATE__TASK_ANY ? NULL : stage_state(s->stage, &t->id);
+		if (state == TROUPE__TASK_STATE__TASK_ANY || sched_is_final(state))
+			continue;
+		say(s, "task %u: state %d, blocked %u, serial %u, role %d, batch %u, %u edges%s", i, (int)state, st ? st->blocked : 0, t->serial, (int)t->role, t->batch, t->n_edges,
+		    t->hold ? ", hold" : "");
+		for (unsigned k = 0; t->batch && k < s->n_tasks; k++)
+			if (s->tasks[k].batch == t->batch)
+				say(s, "    of its batch: task %u, role %d, undoes %u, in state %d%s", k, (int)s->tasks[k].role, s->tasks[k].undoes,
+				    (int)stage_state_of(s->stage, &s->tasks[k].id), s->tasks[k].retry_asked ? ", retried" : "");
+		for (unsigned k = 0; k < t->n_edges; k++)
+			say(s, "    after %u (%d), in state %d", t->edges[k].parent, (int)t->edges[k].on, (int)stage_state_of(s->stage, &s->tasks[t->edges[k].parent].id));
+	}
+}
+
 static void run(uint64_t seed, uint64_t steps, bool verbose, struct sim *s)
 {
 	*s = (struct sim){ .seed = seed, .verbose = verbose, .next_peer = 10, .next_incarnation = 100 };
 	rng_seed(&s->rng, seed);
 	s->stage = stage_new(seed);
+	s->stage->coordinator_setup.keep_final_ms = DAY_MS;
+	for (unsigned q = 0; q < 2; q++)
+		s->stage->queues[q]->result_ttl_ms = DAY_MS;
 	s->up = true;
 	while (s->step < steps)
 		step(s);
 	s->calm = true;
 	say(s, "calm");
-	for (uint64_t end = s->step + 20000; s->step < end && (!s->up || !at_rest(s));)
+	for (uint64_t end = s->step + CALM_STEPS; s->step < end && (!s->up || !at_rest(s));)
 		step(s);
+	if (!at_rest(s))
+		say_unrest(s);
 	check_end(s);
 	for (unsigned i = 0; i < SIM_WORKERS; i++)
 		if (s->workers[i])

@@ -14,6 +14,7 @@
 #define SIM_WORKERS 4u
 #define SIM_CLIENTS 3u
 #define SIM_TASKS 400u
+#define SIM_GPUS 2u
 
 /* --- the sockets: net.c --- */
 
@@ -35,6 +36,14 @@ struct sim_task {
 	unsigned queue;              /* 0 a, 1 b */
 	uint32_t priority;
 	unsigned key;                /* unique in its queue; 0: none */
+	unsigned serial;             /* serial key; 0: none */
+	bool delayed;                /* it does not stand in line from its acceptance on */
+	struct sim_edge { unsigned parent; Troupe__EdgeOn on; } edges[3];
+	unsigned n_edges;
+	bool hold, gpu;
+	unsigned batch;              /* 0: none */
+	Troupe__BatchRole role;
+	unsigned undoes;             /* of a compensation */
 	bool sent, acked, retry_asked;
 	uint64_t no_token_from;      /* a cancel was answered: no attempt with this token or a later one may begin; 0: none */
 	const void *live;            /* whose attempt is alive */
@@ -97,6 +106,7 @@ struct sim {
 	struct life *dead;           /* not all of their ends are told */
 	struct sim_client clients[SIM_CLIENTS];
 	bool paused[2];
+	unsigned n_batches;
 	bool calm;                   /* nothing breaks any more */
 	bool verbose;
 	char trace[256][160];
@@ -119,6 +129,7 @@ void worker_work(struct sim *s, struct life *w);       /* ends what is over, beg
 void life_free(struct sim *s, struct life *w);
 void down_deliver(struct sim *s, struct life *w);      /* in a turn */
 
+void spec_fill(struct sim *s, struct sim_task *t, Troupe__TaskSpec *x, unsigned first); /* what a random task asks for; first: of its submit */
 void client_act(struct sim *s, struct sim_client *c);  /* connects, submits, orders */
 void client_read(struct sim *s, struct sim_client *c); /* one packet */
 void client_disconnect(struct sim *s, struct sim_client *c);
@@ -128,4 +139,5 @@ void client_settle(struct sim *s, struct sim_client *c);   /* only what is left 
 void check_commit(struct sim *s);   /* what must hold after every commit */
 void check_all(struct sim *s);      /* every task, and the store against itself */
 void check_end(struct sim *s);      /* all has come to rest */
+void check_begin(struct sim *s, const struct sim_task *t); /* an attempt begins: may it? */
 void check_final(struct sim *s, struct sim_task *t, Troupe__TaskState state, uint32_t run, uint64_t token);

@@ -231,6 +231,11 @@ static void attach(struct life *w)
 	m.mode = (char *)"exec";
 	m.queues = queues;
 	m.n_queues = 2;
+	Troupe__Resource gpu = TROUPE__RESOURCE__INIT, *resources[] = { &gpu };
+	gpu.name = (char *)"gpu";
+	gpu.amount = SIM_GPUS;
+	m.resources = resources;
+	m.n_resources = 1;
 	m.slots = w->slots;
 	m.held = helds;
 	m.outcomes = all;
@@ -333,6 +338,7 @@ static void begin(struct sim *s, struct life *w, struct run *r)
 		broken(s, "I3", "two attempts of task %u are alive: token %llu begins at %s", n, (unsigned long long)r->token, w->address);
 	if (t->no_token_from && !t->retry_asked && r->token >= t->no_token_from)
 		broken(s, "cancel", "task %u begins again (token %llu) after its cancel was answered", n, (unsigned long long)r->token);
+	check_begin(s, t);
 	t->live = w;
 	t->n_begun++;
 	r->state = RUN_RUNNING;

@@ -33,7 +33,10 @@ static void open_all(struct stage *s)
 	}
 	s->fake = turn_fake_new(s->store, s->now_ms, s->wall_ms);
 	s->turn = turn_fake_turn(s->fake);
-	MUST(coordinator_open(s->store, &s->setup, &s->c, &e) == 0);
+	if (coordinator_open(s->store, &s->setup, &s->c, &e) != 0) {
+		fprintf(stderr, "%s: %s\n", s->dir, e.text);
+		abort();
+	}
 	rng_seed(&s->c->rng, s->seed++);
 	s->wake_at_ms = TIME_NEVER;
 }
