@@ -94,6 +94,14 @@ static void check_limits(struct sim *s)
 {
 	unsigned gpus = 0;
 	struct stage *g = s->stage;
+	for (size_t i = 0; i < g->n_sent; i++) {
+		const Troupe__Envelope *env = stage_read(g, &g->sent[i]);
+		for (size_t k = 0; env->body_case == TROUPE__ENVELOPE__BODY_RUN && k < env->run->n_tasks; k++) {
+			const struct queue *q = queue_find(g->c, env->run->tasks[k]->queue);
+			if (q->policy->concurrency && q->r.running > q->policy->concurrency)
+				broken(s, "concurrency", "queue %s runs %llu, and may run %u", q->name, (unsigned long long)q->r.running, q->policy->concurrency);
+		}
+	}
 	for (const struct worker *w = g->c->workers; w; w = w->next)
 		for (const struct lease *l = w->leases; l; l = l->next)
 			gpus += s->tasks[key_read_u32(l->id.b + 12)].gpu;

@@ -290,6 +290,25 @@ static void tell_ended(struct life *w)
 	}
 }
 
+/* A worker that is confused says that it has done what another one does: nobody may believe it. */
+static void tell_nonsense(struct sim *s, struct life *w)
+{
+	const struct life *other = s->workers[some(s, SIM_WORKERS)];
+	Troupe__Outcome o = TROUPE__OUTCOME__INIT, *all[] = { &o };
+	Troupe__Outcomes m = TROUPE__OUTCOMES__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	if (!other || other == w || !other->runs || s->calm)
+		return;
+	o.token = other->runs->token;
+	o.id = (ProtobufCBinaryData){ 16, other->runs->task->id.b };
+	o.exit_class = TROUPE__EXIT_CLASS__EXIT_DONE;
+	m.outcomes = all;
+	m.n_outcomes = 1;
+	env.body_case = TROUPE__ENVELOPE__BODY_OUTCOMES;
+	env.outcomes = &m;
+	put(w, &env);
+}
+
 static void tell_revoked(struct life *w)
 {
 	Troupe__Revoked m = TROUPE__REVOKED__INIT;
@@ -363,6 +382,8 @@ void worker_work(struct sim *s, struct life *w)
 	if (w->socket.peer)
 		tell_ended(w);
 	tell_revoked(w);
+	if (w->socket.peer && chance(s, 1))
+		tell_nonsense(s, w);
 	Troupe__Started m = TROUPE__STARTED__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	uint64_t tokens[16];
