@@ -169,6 +169,7 @@ static int enter_scheduled(struct turn *t, struct coordinator *c, struct place *
 static int enter_final(struct turn *t, struct coordinator *c, struct place *p, const Troupe__StateRecord *st)
 {
 	int r = key_release(t, c, p);
+	p->queue->r.dropped_total += st->cause == TROUPE__CAUSE__DROPPED;
 	if (!r && st->state == TROUPE__TASK_STATE__DEAD) {
 		struct slice key = key_dead(turn_arena(t), p->queue->r.number, p->seq);
 		r = key.data ? turn_put(t, T_DEAD, key, id_slice(t, &p->id)) : -ENOMEM;
