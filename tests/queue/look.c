@@ -127,33 +127,12 @@ static void look_state(struct play *p, struct words *w)
 	item(p, "%s", l.text);
 }
 
-/* list [FIELD...] [where ...]: the names, newest first. */
+/* list [queue=] [state=] ... => b, a */
 static void look_list(struct play *p, struct words *w)
 {
 	Troupe__List m = TROUPE__LIST__INIT;
-	Troupe__Filter f = TROUPE__FILTER__INIT;
 	ENVELOPE(env, list, LIST, &m);
-	const char *value;
-	Troupe__TaskState state;
-	m.filter = &f;
-	if ((value = word_value(w, "queue")))
-		f.queue = arena_string(p->arena, value);
-	if ((value = word_value(w, "state"))) {
-		state = (Troupe__TaskState)VALUE_WORD(value, "state", "any", "scheduled", "ready", "running", "done", "cancelled", "dead");
-		f.states = &state;
-		f.n_states = 1;
-	}
-	if ((value = word_value(w, "tag")))
-		f.tag = arena_string(p->arena, value);
-	if ((value = word_value(w, "error")))
-		f.error_text = arena_string(p->arena, value);
-	if ((value = word_value(w, "key")))
-		f.serial_key = arena_string(p->arena, value);
-	if ((value = word_value(w, "submitter")))
-		f.submitter = (char *)client_named(p, value)->subject;
-	if ((value = word_value(w, "older")))
-		f.before_ms = p->s->wall_ms - value_ms(value);
-	f.failed = word_flag(w, "failed");
+	m.filter = filter_read(p, w);
 	const Troupe__Envelope *answer = look_up(p, w, &env);
 	for (size_t i = 0; answer && i < answer->tasks->n_tasks; i++)
 		item(p, "%s", task_of_id(p, answer->tasks->tasks[i]->spec->id)->name);

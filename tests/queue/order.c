@@ -29,7 +29,7 @@ Troupe__TaskRef **refs_of(struct play *p, struct named **tasks, size_t n)
 
 struct which { Troupe__TaskRef **refs; size_t n; Troupe__Filter *filter; bool dry_run; };
 
-static Troupe__Filter *read_filter(struct play *p, struct words *w)
+Troupe__Filter *filter_read(struct play *p, struct words *w)
 {
 	Troupe__Filter *f = NEW(p, Troupe__Filter, troupe__filter__init);
 	const char *value;
@@ -68,7 +68,7 @@ static struct which read_which(struct play *p, struct words *w)
 	struct which x = { .dry_run = word_flag(w, "dry") };
 	struct named *tasks[1024];
 	if (word_flag(w, "where")) {
-		x.filter = read_filter(p, w);
+		x.filter = filter_read(p, w);
 		return x;
 	}
 	const char *list = word_need(w, "which task");

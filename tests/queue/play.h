@@ -1,7 +1,7 @@
 #pragma once
 /* A scenario of the queue while it is played: the real coordinator on its stage, and around it what a scenario needs of the world: tasks by their short names, workers
  * that hold what they were given and come back with it, a supervisor that tells of deaths, clients that ask again. world.c is the world, turn.c a turn and what follows
- * from it, see.c what is seen of it; submit.c, work.c and order.c are the stimuli, look.c the questions. */
+ * from it, see.c what is seen of it; submit.c, work.c and order.c are the stimuli, setup.c what is no message, look.c the questions. */
 #include "tests/queue/text.h"
 #include "tests/unit/coordinator/stage.h"
 
@@ -156,7 +156,12 @@ struct stimulus { const char *verb; void (*add)(struct play *p, struct words *w,
 extern const struct stimulus submit_stimuli[], work_stimuli[], order_stimuli[];
 Troupe__TaskSpec *spec_read(struct play *p, struct words *w, struct named *t, const char *queue);
 struct client *client_by(struct play *p, struct words *w);            /* by NAME */
+Troupe__Filter *filter_read(struct play *p, struct words *w);         /* queue= state= and so on */
 Troupe__TaskRef **refs_of(struct play *p, struct named **tasks, size_t n);
+
+/* --- setup.c. false: the line is something else. arrow: it expects something, and is no set-up --- */
+bool set_up(struct play *p, const char *verb, struct words *w, bool arrow);
+bool do_time(struct play *p, const char *verb, struct words *w);
 
 /* --- look.c: questions and what they are answered --- */
 struct look { const char *verb; void (*at)(struct play *p, struct words *w); };

@@ -47,7 +47,7 @@
  *   crash-behind { submit a mail }                 cut off behind its commit, before anything left
  *
  * Traces, in the order of the log, then what left:
- *   +a  a ready  a scheduled 5s  w1<a#1 (given, first attempt)  a done  a failed [class]  a lost [class]  a dead CAUSE  a cancelled [CAUSE]  a cancel asked  a retried
+ *   +a  a ready  a scheduled 5s  a blocked (by others)  w1<a#1 (given, first attempt)  a done  a failed [class]  a lost [class]  a dead CAUSE  a cancelled [CAUSE]  a cancel asked  a retried
  *   a returned  a purged  a expired  a dropped  a changed  @2s in front: so long after the beginning of a wait
  *   w1: abort a "why"   w1: revoke a   w1: stale a   w1: kill a   w1<a#1 unheard (behind a crash)
  *   existing a   refused CODE "text", cure "text", again in 1s   not a: CODE "text"   count 2   ann<a done "result"   ann<2 wait   ann<TRANSITION

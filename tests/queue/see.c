@@ -439,6 +439,8 @@ static const char *entry_text(struct play *p, struct seen *s)
 		get.task = &ref;
 		const Troupe__Envelope *answer = question(p, NULL, &env);
 		const Troupe__Task *t = answer ? answer->tasks->tasks[0] : NULL;
+		if (t && scheduled && t->blocked)
+			return arena_printf(p->arena, "%s blocked", s->task->name);
 		if (t && scheduled && t->state == TROUPE__TASK_STATE__SCHEDULED)
 			format_duration(t->due_at_ms > p->s->wall_ms ? t->due_at_ms - p->s->wall_ms : 0, due, sizeof due);
 		if (t && t->seq)
