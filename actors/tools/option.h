@@ -71,9 +71,9 @@ enum option {
 #undef X
 	OPT__COUNT
 };
-_Static_assert(OPT__COUNT <= 64, "a set of options is one word");
+_Static_assert(OPT__COUNT <= 128, "a set of options is one number");
 
-typedef uint64_t option_set; /* of 1 << enum option */
+__extension__ typedef unsigned __int128 option_set; /* of 1 << enum option */
 #define O(id) ((option_set)1 << OPT_##id)
 #define OPTIONS_GLOBAL (O(RUN_DIR) | O(TIMEOUT) | O(COORDINATOR) | O(HELP) | O(VERSION))
 
