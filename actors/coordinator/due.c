@@ -103,7 +103,7 @@ static int look(struct turn *t, struct coordinator *c, const struct id *id)
 static int look_at(struct turn *t, struct coordinator *c, const struct due *d)
 {
 	struct id id;
-	if (d->len == sizeof id.b) {
+	if (!(d->number >> 63) && d->len == sizeof id.b) {
 		memcpy(id.b, d->value, sizeof id.b);
 		return look(t, c, &id);
 	}

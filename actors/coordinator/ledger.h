@@ -2,8 +2,8 @@
 /* The coordinator's rows: keys, formats, and reading and writing them inside a turn. Formats: proto/ledger.proto.
  *
  * The ready index is keyed (queue, requirement, priority, seq), all big-endian, so its order is the order of choosing. The due index, keyed (steady ms, seq), says
- * when somebody must look at a task again: it becomes ready, its deadline passes, its record expires. A value of 16 bytes is a task's id; another begins with its
- * kind (enum due_kind), and then the number in the key is none of a task's. Table at is the same by the wall clock: run-at and cron follow that.
+ * when somebody must look at a task again: it becomes ready, its deadline passes, its record expires. The value is a task's id, or begins with its
+ * kind (enum due_kind), and then the highest bit of the number in the key is set. Table at is the same by the wall clock: run-at and cron follow that.
  * A log row holds one commit's transitions: a head of LOG_HEAD bytes (wall ms, and the seq of the first task that the commit accepted), then LOG_ENTRY bytes each.
  * The accepted entries of a row are in the order of their seqs, without holes, so the log is also the index from seq to id: table seq has a row
  * only for tasks whose log row is gone. */
