@@ -199,6 +199,31 @@ static int check_lease(void *ctx, struct slice key, struct slice value)
 	return 0;
 }
 
+/* Each entry that is not paused has its row in table at, and each such row its entry. */
+static int check_cron(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	Troupe__CronRecord *rec;
+	arena_reset(k->arena);
+	if (row_decode(k->arena, value, &troupe__cron_record__descriptor, (ProtobufCMessage **)&rec) || !rec->cron || !rec->cron->spec || !rec->cron->spec->task) {
+		complain(k, "the record of a cron entry is damaged", 0);
+		return 0;
+	}
+	uint64_t at_ms = rec->cron->next_at_ms;
+	if (rec->cron->paused ? at_ms != 0 : !at_ms || !there(k, T_AT, key_due(k->arena, at_ms, DUE_NUMBER(DUE_CRON, rec->number))))
+		complain(k, "a cron entry is not where its next time would find it", rec->number);
+	return 0;
+}
+
+static int check_at(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	bool cron = key.len == 16 && key_read_u64((const uint8_t *)key.data + 8) >> 48 == DUE_NUMBER(DUE_CRON, 0) >> 48;
+	if (cron && (value.len < 2 || !there(k, T_CRON, SLICE((const char *)value.data + 1, value.len - 1))))
+		complain(k, "a time without its cron entry", 0);
+	return 0;
+}
+
 static void check_counters(struct check *k)
 {
 	for (size_t i = 0; i < k->c->n_queues; i++) {
@@ -223,7 +248,7 @@ static int check_all(struct check *k)
 	static const uint8_t first = 0;
 	static const struct { unsigned table; int (*fn)(void *, struct slice, struct slice); } walks[] = {
 		{ T_TASK, check_task }, { T_LEASE, check_lease }, { T_READY, check_index }, { T_DEAD, check_index }, { T_UNIQUE, check_index }, { T_SEQ, check_index },
-		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge },
+		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge }, { T_CRON, check_cron }, { T_AT, check_at },
 	};
 	for (size_t i = 0; i < sizeof walks / sizeof *walks; i++) {
 		int r = store_scan(k->view, walks[i].table, SLICE(&first, 1), false, walks[i].fn, k);

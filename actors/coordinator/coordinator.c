@@ -120,6 +120,7 @@ static void fini(void *state)
 	leases_fini(c);
 	workers_free(c);
 	groups_free(c);
+	crons_free(c);
 	queues_free(c);
 	requirements_free(c);
 	text_keep(&c->meta.quiet_by, NULL);
@@ -166,6 +167,8 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 		error_set(e, ERROR_CORRUPT, "the ready index is damaged");
 	if (!r)
 		r = leases_load(c, view, e);
+	if (!r)
+		r = crons_open(c, view);
 	store_read_end(view);
 	if (!r)
 		r = queues_configure(c);
@@ -366,6 +369,9 @@ static const struct actor_handler handlers[] = {
 	{ TROUPE__ENVELOPE__BODY_LOG_ASK, on_log_ask },
 	{ TROUPE__ENVELOPE__BODY_CHECK_STORE, on_check_store },
 	{ TROUPE__ENVELOPE__BODY_WORKERS_ASK, on_workers_ask },
+	{ TROUPE__ENVELOPE__BODY_CRON_ORDER, on_cron_order },
+	{ TROUPE__ENVELOPE__BODY_CRON_ASK, on_cron_ask },
+	{ TROUPE__ENVELOPE__BODY_CRON_PREVIEW, on_cron_preview },
 	{ 0 },
 };
 

@@ -4,7 +4,8 @@
  * What is on disk is the ledger (ledger.h). In memory is only what is in flight: leases, workers, who waits for what; and the queues with their counters.
  * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, finish.c is what follows from the end of
  * an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c and look.c are the
- * operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks.
+ * operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
+ * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
@@ -225,6 +226,7 @@ struct coordinator {
 	uint64_t disk_seen_ms, disk_taken;    /* bytes taken in since then */
 	bool disk_low, disk_stop;
 	uint64_t disk_free, disk_mark;
+	struct crons *crons;
 	bool again;                           /* settle wants another turn at once */
 	uint64_t wake_ms;                     /* what this turn wishes */
 	uint64_t started_ms;
@@ -427,6 +429,15 @@ int due_put(struct turn *t, struct coordinator *c, uint64_t at_ms, uint64_t seq,
 int due_kind_put(struct turn *t, struct coordinator *c, uint64_t at_ms, uint64_t number, struct slice value);
 int at_put(struct turn *t, struct coordinator *c, uint64_t wall_ms, uint64_t number, struct slice value);
 int due_run(struct turn *t, struct coordinator *c);
+
+/* --- cron_entries.c, cron_orders.c, cron_clock.c --- */
+int crons_open(struct coordinator *c, struct store_txn *view);
+void crons_free(struct coordinator *c);
+int crons_tick(struct turn *t, struct coordinator *c);  /* after due rows: has the clock been set back? */
+int cron_due(struct turn *t, struct coordinator *c, struct slice name); /* the row of this entry was due, and is deleted */
+int on_cron_order(struct turn *t, void *state, const struct message *m);
+int on_cron_ask(struct turn *t, void *state, const struct message *m);
+int on_cron_preview(struct turn *t, void *state, const struct message *m);
 
 /* --- change.c --- */
 int on_cancel(struct turn *t, void *state, const struct message *m);

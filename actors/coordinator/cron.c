@@ -131,6 +131,14 @@ uint64_t cron_next(const struct cron *c, const struct zone *z, uint64_t after_ms
 	return TIME_NEVER;
 }
 
+size_t cron_count(const struct cron *c, const struct zone *z, uint64_t after_ms, uint64_t until_ms, size_t most)
+{
+	size_t n = 0;
+	for (uint64_t at = after_ms; n < most && (at = cron_next(c, z, at, NULL)) <= until_ms && at != TIME_NEVER;)
+		n++;
+	return n;
+}
+
 /* All times in (after_ms, until_ms], the newest room of them kept as a ring; how many there were. */
 static size_t count_times(const struct cron *c, const struct zone *z, uint64_t after_ms, uint64_t until_ms, uint64_t *ring, size_t room)
 {

@@ -38,3 +38,5 @@ enum cron_mark { CRON_PLAIN, CRON_BEHIND_GAP, CRON_FIRST_PASS, CRON_SECOND_PASS 
 uint64_t cron_next(const struct cron *c, const struct zone *z, uint64_t after_ms, enum cron_mark *ret_mark);
 /* The newest times with after_ms < time <= until_ms, at most room of them, oldest first; how many. The work is bounded, however far the two are apart. */
 size_t cron_newest(const struct cron *c, const struct zone *z, uint64_t after_ms, uint64_t until_ms, uint64_t *ret, size_t room);
+/* How many times there are with after_ms < time <= until_ms, counted to most. */
+size_t cron_count(const struct cron *c, const struct zone *z, uint64_t after_ms, uint64_t until_ms, size_t most);

@@ -113,6 +113,8 @@ static int look_at(struct turn *t, struct coordinator *c, const struct due *d)
 		return key_look(t, c, rest);
 	case DUE_EDGES:
 		return edges_due(t, c, rest);
+	case DUE_CRON:
+		return cron_due(t, c, rest);
 	default: /* of a later version, or damaged */
 		return 0;
 	}
@@ -165,5 +167,7 @@ static int run(struct turn *t, struct coordinator *c, unsigned table, uint64_t n
 int due_run(struct turn *t, struct coordinator *c)
 {
 	int r = run(t, c, T_DUE, steady_at(&c->steady, t), &c->due_ms);
-	return r ? r : run(t, c, T_AT, turn_wall_ms(t), &c->at_wall_ms);
+	if (!r)
+		r = run(t, c, T_AT, turn_wall_ms(t), &c->at_wall_ms);
+	return r ? r : crons_tick(t, c);
 }

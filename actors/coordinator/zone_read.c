@@ -22,9 +22,7 @@ static int64_t read_i64(const uint8_t *p)
 
 static int refuse(struct error *e, const char *why)
 {
-	error_set(e, ERROR_BAD_REQUEST, "not a zone's file: %s", why);
-	error_cure(e, "install the package tzdata anew");
-	return ERROR_BAD_REQUEST;
+	return error_refuse(e, ERROR_BAD_REQUEST, "install the package tzdata anew", "not a zone's file: %s", why);
 }
 
 /* --- the rule behind the data: std offset [dst [offset] , start [/time] , end [/time]] --- */
@@ -141,11 +139,8 @@ static int check_counts(const struct counts *n, const struct bytes *b, struct er
 		                 LETTERS_POOL_MAX, n->changes, n->offsets, n->letters);
 	if (n->offsets == 0 || n->letters == 0 || (n->ut && n->ut != n->offsets) || (n->standard && n->standard != n->offsets))
 		return refuse(e, "its counts contradict each other");
-	if (n->leaps) {
-		error_set(e, ERROR_BAD_REQUEST, "it counts leap seconds, which no clock here does");
-		error_cure(e, "name the zone without right/");
-		return ERROR_BAD_REQUEST;
-	}
+	if (n->leaps)
+		return error_refuse(e, ERROR_BAD_REQUEST, "name the zone without right/", "it counts leap seconds, which no clock here does");
 	return size_of(n, 8) > b->left ? refuse(e, "it is cut short") : 0;
 }
 
@@ -222,11 +217,8 @@ int zone_read(const void *data, size_t len, struct zone **ret, struct error *e)
 	int r = read_head(&b, &n, &version, e);
 	if (r)
 		return r;
-	if (version < '2') {
-		error_set(e, ERROR_VERSION, "the zone's file is of version 1, which ends in 2038");
-		error_cure(e, "install the package tzdata anew");
-		return ERROR_VERSION;
-	}
+	if (version < '2')
+		return error_refuse(e, ERROR_VERSION, "install the package tzdata anew", "the zone's file is of version 1, which ends in 2038");
 	if (size_of(&n, 4) > b.left)
 		return refuse(e, "it is cut short");
 	b.at += size_of(&n, 4);

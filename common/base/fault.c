@@ -24,6 +24,7 @@ const char *const fault_names[] = {
 	"dispatch.after_settle",
 	"complete.after_parse",
 	"attach.after_parse",
+	"cron.after_submit",
 	"recover.after_open",
 	"recover.after_monitor",
 	/* worker */

@@ -66,7 +66,8 @@ static bool verb_repeats(const Troupe__Envelope *env)
 	if (!v || v->kind != VERB_REQUEST)
 		return false;
 	return env->body_case != TROUPE__ENVELOPE__BODY_RETRY && env->body_case != TROUPE__ENVELOPE__BODY_CHILD_ORDER &&
-	       env->body_case != TROUPE__ENVELOPE__BODY_PUBLISH;
+	       env->body_case != TROUPE__ENVELOPE__BODY_PUBLISH &&
+	       !(env->body_case == TROUPE__ENVELOPE__BODY_CRON_ORDER && env->cron_order->op == TROUPE__CRON_ORDER__OP__RUN);
 }
 
 int request_make(struct client *c, const struct client_request *q, bool ask, struct request **ret, struct error *e)

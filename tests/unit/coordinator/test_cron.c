@@ -244,6 +244,9 @@ START_TEST(the_newest_times_of_a_long_absence_are_found_without_walking_all_of_i
 	ck_assert_uint_eq(cron_newest(&c, &zone_utc, 0, utc("2026-11-20 00:00"), at, 3), 3);
 	ck_assert_uint_eq(at[0], utc("2016-02-29 00:00"));
 	ck_assert_uint_eq(at[2], utc("2024-02-29 00:00"));
+	c = expr("* * * * *");
+	ck_assert_uint_eq(cron_count(&c, &zone_utc, utc("2026-11-20 04:28"), utc("2026-11-20 04:30"), 100), 2);
+	ck_assert_uint_eq(cron_count(&c, &zone_utc, 0, utc("2026-11-20 04:30"), 100), 100);
 	c = expr("* * * 1 *");
 	ck_assert_uint_eq(cron_newest(&c, in("Europe/Berlin"), 0, utc("2026-11-20 00:00"), at, 7), 7);
 	ck_assert_uint_eq(at[6], utc("2026-01-31 22:59"));
