@@ -63,7 +63,12 @@
 	X(OF, "of", 0, "SUPERVISOR", "only if it is a child of this one")                                                \
 	X(INCARNATION, "incarnation", 0, "N", "only if it is this incarnation")                                          \
 	X(SECTION, "section", 0, "FILE", "a child or actor section, as in troupe.conf(5); - is stdin")                    \
-	X(WHAT_IF, "what-if", 0, "EVENT", "what would follow: \"crash CHILD\", or normal, stop, restart, kill")
+	X(WHAT_IF, "what-if", 0, "EVENT", "what would follow: \"crash CHILD\", or normal, stop, restart, kill") \
+	X(ZONE, "zone", 0, "ZONE", "the time zone of its times, such as Europe/Berlin (default UTC)")                    \
+	X(OVERLAP, "overlap", 0, "POLICY", "while its last task is not over: skip the time (default), queue, or replace the task") \
+	X(MISSED, "missed", 0, "POLICY", "of times that passed while nobody could look: none (default), one or all")     \
+	X(REPLACE, "replace", 0, NULL, "in the place of the entry of that name")                                         \
+	X(TIMES, "count", 'N', "N", "how many times (default 10)")
 
 enum option {
 #define X(id, name, letter, arg, help) OPT_##id,

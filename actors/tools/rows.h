@@ -12,6 +12,8 @@ json_t *row_of_tree(const Troupe__TreeRow *r);
 json_t *row_of_crash(const Troupe__Crash *c);
 json_t *row_of_status(const Troupe__Status *s);
 json_t *row_of_event(const Troupe__Event *e, const char *cursor);
+json_t *row_of_cron(const Troupe__Cron *c, uint64_t now_ms);
+json_t *row_of_cron_time(uint64_t at_ms, const char *local);
 json_t *row_of_transition(const Troupe__Transition *t, const char *cursor);
 
 const char *task_state_name(Troupe__TaskState s);
@@ -19,6 +21,8 @@ const char *exit_class_name(Troupe__ExitClass c);
 const char *reason_name(Troupe__Reason r);
 const char *actor_state_name(Troupe__ActorState s);
 const char *transition_name(Troupe__TransitionKind k);
+const char *overlap_name(Troupe__CronSpec__Overlap o);
+const char *missed_name(Troupe__CronSpec__Missed m);
 int task_state_parse(const char *s, size_t len, Troupe__TaskState *ret); /* 0 or ERROR_BAD_REQUEST */
 /* "exit 3", "signal 9", "done", "timeout": how an attempt ended, for people. */
 const char *outcome_text(const Troupe__Outcome *o, char *out, size_t size);

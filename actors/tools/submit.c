@@ -85,17 +85,17 @@ static int draft_options(struct tool *t, struct draft *d)
 	return 0;
 }
 
-/* What the words say: QUEUE, then the payload; or with --exec the command. argv is kept as it was given. */
-static int draft_words(struct tool *t, struct draft *d)
+/* What the words from the at-th on say: QUEUE, then the payload; or with --exec the command. argv is kept as it was given. */
+static int draft_words(struct tool *t, struct draft *d, unsigned at)
 {
 	const struct args *a = &t->args;
-	if (a->n_words == 0)
+	if (a->n_words <= at)
 		return tool_usage(t, "it needs a queue: troupe submit QUEUE PAYLOAD");
-	d->spec.queue = (char *)(uintptr_t)a->words[0];
+	d->spec.queue = (char *)(uintptr_t)a->words[at];
 	if (tool_has(t, OPT_EXEC)) {
-		unsigned first = a->rest < a->n_words ? a->rest : 1;
+		unsigned first = a->rest < a->n_words ? a->rest : at + 1;
 		unsigned n = a->n_words - first;
-		if (n == 0 || first != 1)
+		if (n == 0 || first != at + 1)
 			return tool_usage(t, "--exec takes a queue and then the command: troupe submit QUEUE --exec -- COMMAND ARGUMENT...");
 		d->argv = calloc(n, sizeof *d->argv);
 		if (!d->argv)
@@ -104,10 +104,10 @@ static int draft_words(struct tool *t, struct draft *d)
 			d->argv[i] = (ProtobufCBinaryData){ .len = strlen(a->words[first + i]), .data = (uint8_t *)(uintptr_t)a->words[first + i] };
 		d->spec.argv = d->argv;
 		d->spec.n_argv = n;
-	} else if (a->n_words > 2) {
+	} else if (a->n_words > at + 2) {
 		return tool_usage(t, "a task has one payload: quote it; for a command write --exec -- COMMAND");
 	}
-	const char *word = !tool_has(t, OPT_EXEC) && a->n_words == 2 ? a->words[1] : NULL;
+	const char *word = !tool_has(t, OPT_EXEC) && a->n_words == at + 2 ? a->words[at + 1] : NULL;
 	const char *file = tool_has(t, OPT_FILE) ? tool_option(t, OPT_FILE) : word && strcmp(word, "-") == 0 ? "-" : NULL;
 	if (file && word && tool_has(t, OPT_FILE))
 		return tool_usage(t, "the payload comes from --file or from the command line, not from both");
@@ -192,11 +192,24 @@ int verb_submit(struct tool *t)
 		return submit_bulk(t, tool_option(t, OPT_BULK));
 	struct draft d = { .payload = NULL };
 	troupe__task_spec__init(&d.spec);
-	int status = draft_words(t, &d);
+	int status = draft_words(t, &d, 0);
 	if (status == 0)
 		status = draft_options(t, &d);
 	if (status == 0)
 		status = submit_one(t, &d);
+	draft_fini(&d);
+	return status;
+}
+
+int with_task(struct tool *t, unsigned at, int (*fn)(struct tool *t, Troupe__TaskSpec *spec, void *ctx), void *ctx)
+{
+	struct draft d = { .payload = NULL };
+	troupe__task_spec__init(&d.spec);
+	int status = draft_words(t, &d, at);
+	if (status == 0)
+		status = draft_options(t, &d);
+	if (status == 0)
+		status = fn(t, &d.spec, ctx);
 	draft_fini(&d);
 	return status;
 }

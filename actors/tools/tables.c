@@ -87,3 +87,14 @@ TABLE(table_changes, "changes", "task", NULL,
 TABLE(table_bench, "measurements", "what", NULL,
 	{ "what", "WHAT", COLUMN_TEXT }, { "count", "COUNT", COLUMN_NUMBER }, { "seconds", "SECONDS", COLUMN_NUMBER }, { "per_second", "PER-SECOND", COLUMN_NUMBER },
 	{ "p50_us", "P50-US", COLUMN_NUMBER }, { "p99_us", "P99-US", COLUMN_NUMBER }, { "max_us", "MAX-US", COLUMN_NUMBER }, { "outstanding", "OUTSTANDING", COLUMN_NUMBER });
+
+TABLE(table_crons, "cron entries", "cron", NULL,
+	{ "cron", "CRON", COLUMN_TEXT }, { "expression", "EXPRESSION", COLUMN_TEXT }, { "zone", "ZONE", COLUMN_TEXT }, { "queue", "QUEUE", COLUMN_TEXT },
+	{ "state", "STATE", COLUMN_STATE }, { "next_in_ms", "IN", COLUMN_AGE }, { "submitted", "SUBMITTED", COLUMN_NUMBER }, { "skipped", "SKIPPED", COLUMN_NUMBER },
+	{ "note", "NOTE", COLUMN_TEXT }, { "next_at", NULL, COLUMN_TEXT }, { "last_at", NULL, COLUMN_TEXT }, { "last_task", NULL, COLUMN_TEXT },
+	{ "last_error", NULL, COLUMN_TEXT }, { "overlap", NULL, COLUMN_TEXT }, { "missed", NULL, COLUMN_TEXT }, { "paused_by", NULL, COLUMN_TEXT },
+	{ "paused_why", NULL, COLUMN_TEXT }, { "created_by", NULL, COLUMN_TEXT }, { "created_at", NULL, COLUMN_TEXT }, { "payload", NULL, COLUMN_TEXT },
+	{ "argv", NULL, COLUMN_TEXT });
+
+TABLE(table_cron_times, "times", "at", NULL,
+	{ "local", "LOCAL", COLUMN_TEXT }, { "at", "UTC", COLUMN_TEXT }, { "note", "NOTE", COLUMN_TEXT });

@@ -87,10 +87,14 @@ int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue
 	verb_dlq_list(struct tool *t), verb_dlq_show(struct tool *t), verb_dlq_retry(struct tool *t), verb_dlq_purge(struct tool *t), verb_dlq_export(struct tool *t),
 	verb_check_store(struct tool *t);
 int verb_actor(struct tool *t), verb_actor_add(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
+int verb_cron_list(struct tool *t), verb_cron_show(struct tool *t), verb_cron_add(struct tool *t), verb_cron_remove(struct tool *t), verb_cron_pause(struct tool *t),
+	verb_cron_resume(struct tool *t), verb_cron_run(struct tool *t), verb_cron_preview(struct tool *t);
 int verb_bench(struct tool *t), verb_completion(struct tool *t), verb_help_verb(struct tool *t), verb_version(struct tool *t);
 /* Shared by verbs of several files. */
 int show_what_if(struct tool *t); /* --what-if */
 int submit_bulk(struct tool *t, const char *path);
+/* A task of the words from the at-th on (a queue, a payload) and of submit's options, for fn, whose status is returned. */
+int with_task(struct tool *t, unsigned at, int (*fn)(struct tool *t, Troupe__TaskSpec *spec, void *ctx), void *ctx);
 int wait_for(struct tool *t, const struct ref *refs, size_t n, bool any, bool output, void (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx);
 int show_task(struct tool *t, const struct ref *ref);
 int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool export_lines);

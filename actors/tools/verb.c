@@ -10,6 +10,7 @@
 #define FILTER (O(QUEUE) | O(STATE) | O(FAILED) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER))
 #define CHANGE (O(YES) | O(DRY_RUN) | O(JSON) | O(QUIET))
 #define SPEC (O(PRIORITY) | O(DELAY) | O(RUN_AT) | O(UNIQUE) | O(UNIQUE_MODE) | O(MAX_ATTEMPTS) | O(RUN_TIMEOUT) | O(DEADLINE) | O(REQUIRE) | O(CONTENT_TYPE) | O(ID))
+#define TEMPLATE (SPEC & ~(O(RUN_AT) | O(ID)))
 #define ABOUT (O(OF) | O(INCARNATION) | O(FORCE))
 #define MANY UINT_MAX
 
@@ -70,6 +71,30 @@ const struct tool_verb tool_verbs[] = {
 	{ "queues", "dlq export", "", "dead tasks as JSON lines that submit --bulk reads",
 	  { "troupe dlq export > dead.jsonl", "troupe dlq export --queue emails --newer 1d" },
 	  O(QUEUE) | O(TAG) | O(ERROR) | O(OLDER) | O(NEWER), 0, 0, verb_dlq_export },
+	{ "queues", "cron list", "", "entries that submit a task by themselves, with their next times",
+	  { "troupe cron list", "troupe cron list -o cron,next_at,last_error" },
+	  WATCHED, 0, 0, verb_cron_list },
+	{ "queues", "cron show", "CRON", "one entry in full, with its task and its next times",
+	  { "troupe cron show nightly", "troupe cron show nightly --json" },
+	  O(JSON) | O(WATCH), 1, 1, verb_cron_show },
+	{ "queues", "cron add", "CRON EXPRESSION QUEUE [PAYLOAD | -]", "submit a task at each time of an expression: minute hour day month weekday",
+	  { "troupe cron add nightly '30 2 * * *' reports '{\"all\":true}' --zone Europe/Berlin", "troupe cron add sweep '*/10 * * * *' build --overlap queue --exec -- make -C /srv/app sweep" },
+	  TEMPLATE | O(FILE) | O(EXEC) | O(ZONE) | O(OVERLAP) | O(MISSED) | O(REPLACE) | O(DRY_RUN), 3, MANY, verb_cron_add },
+	{ "queues", "cron remove", "CRON", "forget an entry; tasks that it has made stay",
+	  { "troupe cron remove nightly --yes", "troupe cron remove nightly --dry-run" },
+	  O(YES) | O(DRY_RUN), 1, 1, verb_cron_remove },
+	{ "queues", "cron pause", "CRON", "leave its times out until it is resumed",
+	  { "troupe cron pause nightly --why 'the database moves'", "troupe cron pause nightly --dry-run" },
+	  O(WHY) | O(DRY_RUN), 1, 1, verb_cron_pause },
+	{ "queues", "cron resume", "CRON", "from now on its times count again",
+	  { "troupe cron resume nightly", "troupe cron resume nightly --dry-run" },
+	  O(DRY_RUN), 1, 1, verb_cron_resume },
+	{ "queues", "cron run", "CRON", "one task of it now; prints the task's id",
+	  { "troupe cron run nightly", "troupe cron run nightly | troupe wait -" },
+	  0, 1, 1, verb_cron_run },
+	{ "queues", "cron preview", "CRON | EXPRESSION", "the next times, as a clock there shows them and in UTC",
+	  { "troupe cron preview nightly", "troupe cron preview '30 2 * * *' --zone Europe/Berlin --count 200" },
+	  ROWS | O(ZONE) | O(TIMES), 1, 1, verb_cron_preview },
 	{ "queues", "check-store", "", "compare the store's counters and indexes with a full scan",
 	  { "troupe check-store", "troupe check-store --json --timeout 10m" },
 	  O(JSON), 0, 0, verb_check_store },

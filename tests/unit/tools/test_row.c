@@ -256,6 +256,34 @@ START_TEST(progress_shows_share_rate_and_rest)
 }
 END_TEST
 
+START_TEST(a_cron_entry_is_a_line_and_a_time_of_it_has_its_oddity_behind_it)
+{
+	Troupe__Cron c = TROUPE__CRON__INIT;
+	Troupe__CronSpec s = TROUPE__CRON_SPEC__INIT;
+	task_make();
+	s.name = (char *)"nightly";
+	s.expression = (char *)"30 2 * * *";
+	s.zone = (char *)"Europe/Berlin";
+	s.task = &spec;
+	s.overlap = TROUPE__CRON_SPEC__OVERLAP__OVERLAP_REPLACE;
+	c.spec = &s;
+	c.next_at_ms = NOW + 3600000;
+	c.submitted_total = 17;
+	c.last_error = (char *)"queue emails is full";
+	_cleanup_(freep) char *text = render(&table_crons, &plain, rows_of(row_of_cron(&c, NOW), NULL));
+	ck_assert_str_eq(text, "CRON     EXPRESSION  ZONE           QUEUE   STATE  IN  SUBMITTED  SKIPPED  NOTE\n"
+	                       "nightly  30 2 * * *  Europe/Berlin  emails  open   1h         17        0  queue emails is full\n");
+	json_t *row = row_of_cron(&c, NOW);
+	ck_assert_str_eq(json_string_value(json_object_get(row, "overlap")), "replace");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "next_at")), "2026-11-20T10:30:00.000Z");
+	json_decref(row);
+	row = row_of_cron_time(1774746000000, "Sun 2026-03-29 03:00:00 +02:00 CEST, its time does not exist that day");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "local")), "Sun 2026-03-29 03:00:00 +02:00 CEST");
+	ck_assert_str_eq(json_string_value(json_object_get(row, "note")), "its time does not exist that day");
+	json_decref(row);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("tool: rows and tables");
@@ -273,6 +301,7 @@ static Suite *suite(void)
 	tcase_add_test(c, values_of_a_newer_node_are_shown_as_unknown);
 	tcase_add_test(c, metrics_are_prometheus_text);
 	tcase_add_test(c, progress_shows_share_rate_and_rest);
+	tcase_add_test(c, a_cron_entry_is_a_line_and_a_time_of_it_has_its_oddity_behind_it);
 	suite_add_tcase(s, c);
 	return s;
 }
