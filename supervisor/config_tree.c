@@ -352,8 +352,9 @@ static Troupe__PoolSetup *read_pool_setup(struct config *c, struct text *t, cfg_
 	p->stderr_tail = 4096;
 	p->line_max = MIB;
 	p->no_new_privs = true;
-	if (mode && strcmp(mode, "exec") != 0 && strcmp(mode, "lines") != 0)
-		text_complain(t, s, "mode", "config-value", "write exec or lines", "mode = %s is not a kind of worker", mode);
+	bool lives = strcmp(p->mode, "lines") == 0 || strcmp(p->mode, "packet4") == 0; /* its program */
+	if (!lives && strcmp(p->mode, "exec") != 0)
+		text_complain(t, s, "mode", "config-value", "write exec, lines or packet4", "mode = %s is not a kind of worker", mode);
 	if (!address_valid(p->coordinator))
 		text_complain(t, s, "coordinator", "config-address", "write an address such as \"coordinator:main\"", "coordinator = %s is no address", coordinator);
 	text_duration(t, s, "grace", 0, 3600000, &p->grace_ms);
@@ -365,8 +366,8 @@ static Troupe__PoolSetup *read_pool_setup(struct config *c, struct text *t, cfg_
 	p->tags = text_list(t, s, "tags", &p->n_tags);
 	if (p->n_command && p->command[0][0] != '/')
 		text_complain(t, s, "command", "config-path", "write the full path", "command begins with %s, which is not an absolute path", p->command[0]);
-	if (p->n_command == 0 && strcmp(p->mode, "lines") == 0)
-		text_complain(t, s, NULL, "config-command", "add command = {\"/path/to/program\", ...}", "pool \"%s\" has mode lines and no command", p->pool);
+	if (p->n_command == 0 && lives)
+		text_complain(t, s, NULL, "config-command", "add command = {\"/path/to/program\", ...}", "pool \"%s\" has mode %s and no command", p->pool, p->mode);
 	if (!p->queues) {
 		p->queues = calloc(2, sizeof(char *));
 		if (p->queues) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/worker/json_scan.h"
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
 #include "common/wire/base64.h"
@@ -19,7 +20,7 @@ struct line {
 	size_t n;
 };
 
-static const char *const kind_keys[] = { [LINES_HELLO] = "hello", [LINES_DONE] = "done", [LINES_FAIL] = "fail", [LINES_PROGRESS] = "progress", [LINES_BEAT] = "beat" };
+static const char *const kind_keys[] = { [PROGRAM_HELLO] = "hello", [PROGRAM_DONE] = "done", [PROGRAM_FAIL] = "fail", [PROGRAM_PROGRESS] = "progress", [PROGRAM_BEAT] = "beat" };
 
 /* The one member of that name; NULL where there is none. Twice: ERROR_BAD_REQUEST. */
 static int member_find(const struct line *l, const char *key, const struct json_member **ret, struct error *e)
@@ -71,8 +72,8 @@ static int read_bool(const struct line *l, const char *key, bool *ret, struct er
 	return 0;
 }
 
-/* A string for people, cut to LINES_TEXT_MAX and made one line of UTF-8. Absent, or null: "". */
-static int read_text(const struct line *l, const char *key, char out[static LINES_TEXT_MAX + 1], struct error *e)
+/* A string for people, cut to PROGRAM_TEXT_MAX and made one line of UTF-8. Absent, or null: "". */
+static int read_text(const struct line *l, const char *key, char out[static PROGRAM_TEXT_MAX + 1], struct error *e)
 {
 	const struct json_member *m;
 	int r = member_find(l, key, &m, e);
@@ -82,13 +83,7 @@ static int read_text(const struct line *l, const char *key, char out[static LINE
 	if (m->kind != JSON_KIND_STRING)
 		return wrong_type(key, "string", e);
 	char *text = (char *)m->value.data;
-	size_t n = json_scan_unescape(m->value, text);
-	if (n > LINES_TEXT_MAX)
-		n = LINES_TEXT_MAX;
-	for (size_t i = 0; i < n; i++)
-		out[i] = (unsigned char)text[i] < 0x20 ? ' ' : text[i];
-	out[n] = '\0';
-	utf8_clean(out);
+	program_text(out, text, json_scan_unescape(m->value, text));
 	return 0;
 }
 
@@ -118,15 +113,15 @@ static int read_after(const struct line *l, uint64_t *ret_ms, struct error *e)
 	return parse_duration(text, ret_ms, e);
 }
 
-static int read_hello(const struct line *l, struct lines_message *ret, struct error *e)
+static int read_hello(const struct line *l, struct program_message *ret, struct error *e)
 {
 	uint64_t version = 0, max = 1;
 	int r = read_number(l, "hello", UINT32_MAX, &version, e);
-	if (!r && version != LINES_VERSION)
+	if (!r && version != PROGRAM_VERSION)
 		return error_set(e, ERROR_VERSION, "the program speaks version %llu of the lines protocol, this worker version %d", (unsigned long long)version,
-		                 LINES_VERSION);
+		                 PROGRAM_VERSION);
 	if (!r)
-		r = read_number(l, "max", LINES_MAX_TASKS, &max, e);
+		r = read_number(l, "max", PROGRAM_MAX_TASKS, &max, e);
 	if (r)
 		return r;
 	if (!max)
@@ -135,7 +130,7 @@ static int read_hello(const struct line *l, struct lines_message *ret, struct er
 	return 0;
 }
 
-static int read_result(const struct line *l, struct lines_message *ret, struct error *e)
+static int read_result(const struct line *l, struct program_message *ret, struct error *e)
 {
 	const struct json_member *m, *b64;
 	int r = member_find(l, "result", &m, e);
@@ -160,7 +155,7 @@ static int read_result(const struct line *l, struct lines_message *ret, struct e
 	return 0;
 }
 
-static int read_fail(const struct line *l, struct lines_message *ret, struct error *e)
+static int read_fail(const struct line *l, struct program_message *ret, struct error *e)
 {
 	ret->retry = true;
 	int r = read_bool(l, "retry", &ret->retry, e);
@@ -169,7 +164,7 @@ static int read_fail(const struct line *l, struct lines_message *ret, struct err
 	return r ? r : read_text(l, "error", ret->text, e);
 }
 
-static int read_progress(const struct line *l, struct lines_message *ret, struct error *e)
+static int read_progress(const struct line *l, struct program_message *ret, struct error *e)
 {
 	uint64_t percent = 0;
 	int r = read_number(l, "pct", 100, &percent, e);
@@ -178,7 +173,7 @@ static int read_progress(const struct line *l, struct lines_message *ret, struct
 }
 
 /* The member that says what kind of line this is: exactly one. */
-static int find_kind(const struct line *l, enum lines_kind *ret_kind, const struct json_member **ret, struct error *e)
+static int find_kind(const struct line *l, enum program_kind *ret_kind, const struct json_member **ret, struct error *e)
 {
 	*ret = NULL;
 	for (size_t k = 0; k < ELEMENTS(kind_keys); k++) {
@@ -191,12 +186,12 @@ static int find_kind(const struct line *l, enum lines_kind *ret_kind, const stru
 		if (*ret)
 			return error_set(e, ERROR_BAD_REQUEST, "both \"%s\" and \"%s\"", kind_keys[*ret_kind], kind_keys[k]);
 		*ret = m;
-		*ret_kind = (enum lines_kind)k;
+		*ret_kind = (enum program_kind)k;
 	}
 	return *ret ? 0 : error_set(e, ERROR_BAD_REQUEST, "neither hello, done, fail, progress nor beat");
 }
 
-int lines_read(char *line, size_t len, struct lines_message *ret, struct error *e)
+int lines_read(char *line, size_t len, struct program_message *ret, struct error *e)
 {
 	struct line l;
 	const struct json_member *m;
@@ -206,21 +201,82 @@ int lines_read(char *line, size_t len, struct lines_message *ret, struct error *
 	if ((r = find_kind(&l, &ret->kind, &m, e)))
 		return r;
 	switch (ret->kind) {
-	case LINES_HELLO:
+	case PROGRAM_HELLO:
 		return read_hello(&l, ret, e);
-	case LINES_DONE:
+	case PROGRAM_DONE:
 		r = read_id(m, &ret->id, e);
 		return r ? r : read_result(&l, ret, e);
-	case LINES_FAIL:
+	case PROGRAM_FAIL:
 		r = read_id(m, &ret->id, e);
 		return r ? r : read_fail(&l, ret, e);
-	case LINES_PROGRESS:
+	case PROGRAM_PROGRESS:
 		r = read_id(m, &ret->id, e);
 		return r ? r : read_progress(&l, ret, e);
-	case LINES_BEAT:
+	case PROGRAM_BEAT:
 		return 0;
 	}
 	return ERROR_BAD_REQUEST;
+}
+
+/* --- from the pipe --- */
+
+static enum program_heard stray(struct program_reader *r, const char *line, size_t len)
+{
+	r->stray = line;
+	r->stray_len = len;
+	return PROGRAM_STRAY;
+}
+
+static enum program_heard heard(struct program_reader *r, char *line, size_t len, struct program_message *ret, struct error *e)
+{
+	switch (lines_read(line, len, ret, e)) {
+	case 0:
+		return PROGRAM_MESSAGE;
+	case ERROR_VERSION:
+		stray(r, line, len);
+		return PROGRAM_OTHER_VERSION;
+	default:
+		return stray(r, line, len);
+	}
+}
+
+static enum program_heard too_long(struct program_reader *r, const char *line, size_t len, struct error *e)
+{
+	error_set(e, ERROR_TOO_LARGE, "a line that is too long");
+	return stray(r, line, len);
+}
+
+/* A line without an end that is too long already: its start is stray, the rest is passed over in silence. */
+static enum program_heard skip(struct program_reader *r, struct error *e)
+{
+	struct buffer *b = &r->in;
+	const char *line = b->data + b->from;
+	size_t len = steal(&r->looked_at);
+	bool told = r->skipping;
+	r->skipping = true;
+	buffer_take(b, len);
+	return told ? PROGRAM_NOTHING : too_long(r, line, len, e);
+}
+
+static enum program_heard next(struct program_reader *r, struct program_message *ret, struct error *e)
+{
+	struct buffer *b = &r->in;
+	while (buffer_len(b)) {
+		char *line = b->data + b->from, *at = memchr(line + r->looked_at, '\n', buffer_len(b) - r->looked_at);
+		if (!at)
+			break;
+		size_t len = (size_t)(at - line);
+		buffer_take(b, len + 1);
+		r->looked_at = 0;
+		if (steal(&r->skipping))
+			continue;
+		if (len && line[len - 1] == '\r')
+			len--;
+		if (len)
+			return len > r->message_max ? too_long(r, line, len, e) : heard(r, line, len, ret, e);
+	}
+	r->looked_at = buffer_len(b);
+	return r->looked_at > r->message_max ? skip(r, e) : PROGRAM_NOTHING;
 }
 
 /* --- to the program --- */
@@ -283,6 +339,13 @@ static void put_escaped(struct buffer *b, const char *text, size_t len)
 	b->to = (size_t)(out - b->data);
 }
 
+static void put_id(struct buffer *b, const struct id *id)
+{
+	char text[ID_TEXT];
+	id_format(id, text);
+	put_escaped(b, text, ID_TEXT - 1);
+}
+
 /* JSON on one line: what white space there is outside of strings may as well be blanks, and inside of them there is no newline. */
 static void put_inline(struct buffer *b, const char *text, size_t len)
 {
@@ -292,17 +355,20 @@ static void put_inline(struct buffer *b, const char *text, size_t len)
 	b->to += len;
 }
 
-static bool is_json(const struct lines_task *t)
+static bool is_json(const struct program_task *t)
 {
 	size_t n = strlen("application/json");
 	return strncmp(t->content_type, "application/json", n) == 0 && (t->content_type[n] == '\0' || t->content_type[n] == ';') &&
 	       json_scan_valid((const char *)t->payload, t->payload_len);
 }
 
-static void put_payload(struct buffer *b, const struct lines_task *t)
+static void put_payload(struct buffer *b, const struct program_task *t)
 {
 	const char *text = (const char *)t->payload;
-	if (is_json(t)) {
+	if (t->payload_file) {
+		PUT(b, ",\"payload_file\":");
+		put_escaped(b, t->payload_file, strlen(t->payload_file));
+	} else if (is_json(t)) {
 		PUT(b, ",\"payload\":");
 		put_inline(b, text, t->payload_len);
 	} else if (utf8_valid(t->payload, t->payload_len)) {
@@ -316,21 +382,21 @@ static void put_payload(struct buffer *b, const struct lines_task *t)
 	}
 }
 
-static size_t task_room(const struct lines_task *t)
+static size_t task_room(const struct program_task *t)
 {
-	size_t text = t->payload_len + strlen(t->queue) + strlen(t->traceparent) + 8;
+	size_t text = t->payload_len + strlen(t->queue) + strlen(t->traceparent) + (t->payload_file ? strlen(t->payload_file) : 0) + 8;
 	for (size_t i = 0; i < t->n_tags; i++)
 		text += strlen(t->tags[i]) + 1;
 	return 512 + ESCAPED_MAX * text;
 }
 
-int lines_write_task(struct buffer *b, const struct lines_task *t)
+static int write_task(struct buffer *b, const struct program_task *t)
 {
 	int r = buffer_reserve(b, task_room(t));
 	if (r)
 		return r;
 	PUT(b, "{\"task\":");
-	put_escaped(b, t->id, strlen(t->id));
+	put_id(b, &t->id);
 	PUT(b, ",\"token\":");
 	put_number(b, t->token);
 	PUT(b, ",\"queue\":");
@@ -358,21 +424,23 @@ int lines_write_task(struct buffer *b, const struct lines_task *t)
 	return 0;
 }
 
-int lines_write_cancel(struct buffer *b, const char *id)
+static int write_cancel(struct buffer *b, const struct id *id)
 {
-	int r = buffer_reserve(b, 64 + ESCAPED_MAX * strlen(id));
+	int r = buffer_reserve(b, 64);
 	if (r)
 		return r;
 	PUT(b, "{\"cancel\":");
-	put_escaped(b, id, strlen(id));
+	put_id(b, id);
 	PUT(b, "}\n");
 	return 0;
 }
 
-int lines_write_quit(struct buffer *b)
+static int write_quit(struct buffer *b)
 {
 	int r = buffer_reserve(b, 32);
 	if (!r)
 		PUT(b, "{\"quit\":\"drain\"}\n");
 	return r;
 }
+
+const struct program_codec lines_codec = { .mode = "lines", .write_task = write_task, .write_cancel = write_cancel, .write_quit = write_quit, .next = next };

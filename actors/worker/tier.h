@@ -1,9 +1,10 @@
 #pragma once
-/* A tier runs tasks: exec starts one process for each, lines feeds a long-lived program. A tier does the work and nothing else; what is taken,
+/* A tier runs tasks: exec starts one process for each, lines and packet4 feed a long-lived program. A tier does the work and nothing else; what is taken,
  * told and forgotten is the worker's business. Everything runs on the loop's thread and nothing blocks. */
 #include <stdbool.h>
 #include <stdint.h>
 #include "actors/worker/family.h"
+#include "actors/worker/program_codec.h"
 #include "actors/worker/task.h"
 #include "common/io/loop.h"
 #include "proto/config.pb-c.h"
@@ -51,7 +52,7 @@ struct tier_config {
 };
 /* SIGCHLD must be blocked and the process a subreaper. 0, -errno, or a code with a text. */
 int exec_open(const struct tier_config *c, struct tier *ret, struct error *e);
-int program_open(const struct tier_config *c, struct tier *ret, struct error *e);
+int program_open(const struct tier_config *c, const struct program_codec *codec, struct tier *ret, struct error *e);
 
 /* Shared by the tiers. */
 

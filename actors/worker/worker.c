@@ -324,14 +324,24 @@ static int on_begin(struct turn *t, void *state, void *arg)
 	return turn_connect(t, w->pool->coordinator);
 }
 
+/* NULL: the mode has no long-lived program. */
+static const struct program_codec *codec_of(const char *mode)
+{
+	static const struct program_codec *const all[] = { &lines_codec, &packet4_codec };
+	for (size_t i = 0; i < ELEMENTS(all); i++)
+		if (strcmp(mode, all[i]->mode) == 0)
+			return all[i];
+	return NULL;
+}
+
 static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, struct error *e)
 {
 	const Troupe__PoolSetup *pool = setup->pool;
 	if (!pool)
 		return error_set(e, ERROR_CONFIG, "no pool in the worker's setup");
-	bool lines = strcmp(pool->mode, "lines") == 0;
-	if (!lines && strcmp(pool->mode, "exec") != 0)
-		return error_set(e, ERROR_CONFIG, "\"%s\" is no mode of a pool; there are exec and lines", pool->mode);
+	const struct program_codec *codec = codec_of(pool->mode);
+	if (!codec && strcmp(pool->mode, "exec") != 0)
+		return error_set(e, ERROR_CONFIG, "\"%s\" is no mode of a pool; there are exec, lines and packet4", pool->mode);
 	struct worker *w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
@@ -349,7 +359,7 @@ static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, s
 	};
 	int r = family_adopt();
 	if (!r)
-		r = lines ? program_open(&c, &w->tier, e) : exec_open(&c, &w->tier, e);
+		r = codec ? program_open(&c, codec, &w->tier, e) : exec_open(&c, &w->tier, e);
 	if (!r)
 		r = actor_post(a, on_begin, NULL);
 	if (r) {
@@ -401,8 +411,8 @@ static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 	turn_sample(t, out, "troupe_worker_failed_total", counter, "Attempts that did not", (double)w->n_failed);
 	turn_sample(t, out, "troupe_worker_given_back_total", counter, "Assignments given back unbegun", (double)w->n_given_back);
 	turn_sample(t, out, "troupe_worker_orphans_total", counter, "Processes that tasks left behind, reaped", (double)c->swept);
-	turn_sample(t, out, "troupe_worker_stray_lines_total", counter, "Lines of a program that say nothing", (double)c->stray_lines);
-	turn_sample(t, out, "troupe_worker_program_starts_total", counter, "Starts of a lines program", (double)c->program_starts);
+	turn_sample(t, out, "troupe_worker_stray_lines_total", counter, "Lines or packets of a program that say nothing", (double)c->stray_lines);
+	turn_sample(t, out, "troupe_worker_program_starts_total", counter, "Starts of a long-lived program", (double)c->program_starts);
 }
 
 static const struct actor_handler handlers[] = {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "actors/worker/json_scan.h"
 #include "actors/worker/lines.h"
 #include "common/wire/base64.h"
 #include "tests/fuzz/fuzz.h"
@@ -24,18 +25,18 @@ static void compare(const char *text, size_t len)
 
 static void read_line(const uint8_t *data, size_t size)
 {
-	struct lines_message m;
+	struct program_message m;
 	struct error e;
 	char *line = malloc(size + 1);
 	memcpy(line, data, size);
 	int r = lines_read(line, size, &m, &e);
 	assert(r == 0 || r == ERROR_BAD_REQUEST || r == ERROR_VERSION);
-	if (r == 0 && m.kind == LINES_DONE)
+	if (r == 0 && m.kind == PROGRAM_DONE)
 		assert(m.result_len <= size && (!m.result_len || (m.result >= line && m.result + m.result_len <= line + size)));
-	if (r == 0 && (m.kind == LINES_FAIL || m.kind == LINES_PROGRESS))
-		assert(strlen(m.text) <= LINES_TEXT_MAX && m.percent <= 100 + (m.kind == LINES_FAIL ? UINT32_MAX - 100 : 0));
-	if (r == 0 && m.kind == LINES_HELLO)
-		assert(m.max >= 1 && m.max <= LINES_MAX_TASKS);
+	if (r == 0 && (m.kind == PROGRAM_FAIL || m.kind == PROGRAM_PROGRESS))
+		assert(strlen(m.text) <= PROGRAM_TEXT_MAX && m.percent <= 100 + (m.kind == PROGRAM_FAIL ? UINT32_MAX - 100 : 0));
+	if (r == 0 && m.kind == PROGRAM_HELLO)
+		assert(m.max >= 1 && m.max <= PROGRAM_MAX_TASKS);
 	free(line);
 }
 
@@ -46,8 +47,8 @@ static void write_task(const uint8_t *data, size_t size)
 	struct buffer b = { 0 };
 	struct json_member members[16];
 	size_t n;
-	const struct lines_task t = { .id = "01JD3Q7M4ZK8V2T5XW9RB6NC0E", .token = 1, .queue = "q", .content_type = types[size % 3], .traceparent = "", .payload = data, .payload_len = size };
-	assert(lines_write_task(&b, &t) == 0);
+	const struct program_task t = { .id = { { 1 } }, .token = 1, .queue = "q", .content_type = types[size % 3], .traceparent = "", .payload = data, .payload_len = size };
+	assert(lines_codec.write_task(&b, &t) == 0);
 	assert(memchr(b.data, '\n', b.to) == b.data + b.to - 1);
 	assert(json_scan_object(b.data, b.to, members, 16, &n, NULL) == 0);
 	for (size_t i = 0; i < n; i++) {

@@ -25,6 +25,8 @@ WRONG = [
     ("two children of one name", GOOD.replace('  pool', '  actor "topic:events" { }\n  pool'), 5, "topic:events", "."),
     ("an address that is none", GOOD.replace("topic:events", "Topic events"), 4, "Topic events", "type:id"),
     ("a lines pool without a program", GOOD.replace("mode = exec", "mode = lines"), 5, "lines", "command"),
+    ("a packet4 pool without a program", GOOD.replace("mode = exec", "mode = packet4"), 5, "packet4", "command"),
+    ("a kind of worker that there is not", GOOD.replace("mode = exec", "mode = packets"), 5, "packets", "packet4"),
     ("a run directory too long for a socket", 'run_dir = "/' + "x" * 100 + '"\n' + GOOD, 1, "run_dir", "80"),
     ("a user that there is not", GOOD.replace('user = ""', 'user = "no-such-user-here"'), 1, "no-such-user-here", "."),
     ("intensity without period", GOOD.replace('"root" {', '"root" { intensity = 3'), 3, "intensity", "period"),

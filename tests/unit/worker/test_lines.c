@@ -2,6 +2,7 @@
 #include "tests/suite.h"
 #include <jansson.h>
 #include <string.h>
+#include "actors/worker/json_scan.h"
 #include "actors/worker/lines.h"
 #include "common/base/cleanup.h"
 #include "common/wire/base64.h"
@@ -11,7 +12,7 @@
 /* --- from the program --- */
 
 static char line[4096];
-static struct lines_message m;
+static struct program_message m;
 static struct error e;
 
 static int reading(const char *text)
@@ -32,14 +33,14 @@ static void refused(const char *text)
 static void result_is(const char *text, const char *bytes, size_t len)
 {
 	ck_assert_msg(reading(text) == 0, "refused: %s: %s", text, e.text);
-	ck_assert_int_eq(m.kind, LINES_DONE);
+	ck_assert_int_eq(m.kind, PROGRAM_DONE);
 	ck_assert_msg(m.result_len == len && memcmp(m.result, bytes, len) == 0, "%s: result \"%.*s\"", text, (int)m.result_len, m.result);
 }
 
 START_TEST(a_hello_says_how_many_tasks_at_once)
 {
 	ck_assert_int_eq(reading("{\"hello\":1,\"max\":8}"), 0);
-	ck_assert_int_eq(m.kind, LINES_HELLO);
+	ck_assert_int_eq(m.kind, PROGRAM_HELLO);
 	ck_assert_uint_eq(m.max, 8);
 	ck_assert_int_eq(reading(" { \"max\" : 4096 , \"hello\" : 1 , \"name\" : \"x\" } "), 0);
 	ck_assert_uint_eq(m.max, 4096);
@@ -86,7 +87,7 @@ END_TEST
 START_TEST(a_failure_says_whether_and_when_to_try_again)
 {
 	ck_assert_int_eq(reading("{\"fail\":\"" ID "\",\"error\":\"no such\\norder\",\"retry\":true,\"after\":\"30s\"}"), 0);
-	ck_assert_int_eq(m.kind, LINES_FAIL);
+	ck_assert_int_eq(m.kind, PROGRAM_FAIL);
 	ck_assert(m.retry);
 	ck_assert_uint_eq(m.after_ms, 30000);
 	ck_assert_str_eq(m.text, "no such order");
@@ -119,11 +120,11 @@ END_TEST
 START_TEST(progress_is_a_percentage_and_a_note)
 {
 	ck_assert_int_eq(reading("{\"progress\":\"" ID "\",\"pct\":40.4,\"note\":\"page 4\"}"), 0);
-	ck_assert_int_eq(m.kind, LINES_PROGRESS);
+	ck_assert_int_eq(m.kind, PROGRAM_PROGRESS);
 	ck_assert_uint_eq(m.percent, 40);
 	ck_assert_str_eq(m.text, "page 4");
 	ck_assert_int_eq(reading("{\"beat\":1}"), 0);
-	ck_assert_int_eq(m.kind, LINES_BEAT);
+	ck_assert_int_eq(m.kind, PROGRAM_BEAT);
 	refused("{\"progress\":\"" ID "\",\"pct\":101}");
 	refused("{\"progress\":\"" ID "\",\"pct\":\"40\"}");
 }
@@ -163,6 +164,70 @@ START_TEST(a_message_cut_at_any_byte_is_refused_or_the_same)
 		ck_assert_int_eq(lines_read(line, i, &m, &e), ERROR_BAD_REQUEST);
 	}
 	ck_assert_int_eq(reading(whole), 0);
+}
+END_TEST
+
+/* --- from the pipe --- */
+
+static struct program_reader in;
+
+static void comes(const char *data, size_t len)
+{
+	ck_assert_int_eq(buffer_reserve(&in.in, len), 0);
+	memcpy(in.in.data + in.in.to, data, len);
+	in.in.to += len;
+}
+
+START_TEST(lines_come_in_whatever_pieces)
+{
+	static const char text[] = "{\"beat\":1}\n\r\n\n{\"done\":\"" ID "\",\"result\":\"ok\"}\r\nnoise\n{\"hello\":1}\n";
+	ck_assert_int_eq(program_reader_init(&in, 1000), 0);
+	for (size_t at = 0; at < sizeof text; at++) {
+		enum program_heard h;
+		unsigned messages = 0, strays = 0;
+		program_reader_reset(&in);
+		comes(text, at);
+		for (int half = 0; half < 2; half++) {
+			while ((h = lines_codec.next(&in, &m, &e)) != PROGRAM_NOTHING) {
+				messages += h == PROGRAM_MESSAGE;
+				strays += h == PROGRAM_STRAY;
+			}
+			if (!half)
+				comes(text + at, sizeof text - 1 - at);
+		}
+		ck_assert_uint_eq(messages, 3);
+		ck_assert_uint_eq(strays, 1);
+		ck_assert_uint_eq(buffer_len(&in.in), 0);
+	}
+	program_reader_fini(&in);
+}
+END_TEST
+
+START_TEST(a_line_that_is_too_long_is_stray_once)
+{
+	static char text[5000];
+	memset(text, 'x', sizeof text);
+	ck_assert_int_eq(program_reader_init(&in, 100), 0);
+	/* In pieces, whole, and by one byte. */
+	for (int i = 0; i < 10; i++) {
+		comes(text, 200);
+		ck_assert_int_eq(lines_codec.next(&in, &m, &e), i ? PROGRAM_NOTHING : PROGRAM_STRAY);
+	}
+	comes("{}\n{\"beat\":1}\n", 14);
+	ck_assert_int_eq(lines_codec.next(&in, &m, &e), PROGRAM_MESSAGE);
+	text[4999] = '\n';
+	comes(text, 5000);
+	ck_assert_int_eq(lines_codec.next(&in, &m, &e), PROGRAM_STRAY);
+	ck_assert_str_eq(e.text, "a line that is too long");
+	comes(text + 5000 - 102, 102);
+	ck_assert_int_eq(lines_codec.next(&in, &m, &e), PROGRAM_STRAY);
+	ck_assert_str_eq(e.text, "a line that is too long");
+	memset(text, ' ', 90);
+	memcpy(text + 90, "{\"beat\":1}\n", 11);
+	comes(text, 101);
+	ck_assert_int_eq(lines_codec.next(&in, &m, &e), PROGRAM_MESSAGE);
+	ck_assert_int_eq(lines_codec.next(&in, &m, &e), PROGRAM_NOTHING);
+	program_reader_fini(&in);
 }
 END_TEST
 
@@ -209,16 +274,23 @@ END_TEST
 
 static struct buffer out;
 
-static struct lines_task task_with(const void *payload, size_t len, const char *content_type)
+static struct id id_of(const char *text)
 {
-	return (struct lines_task){ .id = ID, .token = 7, .queue = "emails", .content_type = content_type, .traceparent = "", .payload = payload, .payload_len = len, .attempt = 1, .max_attempts = 5 };
+	struct id id;
+	ck_assert_int_eq(id_parse(text, &id, NULL), 0);
+	return id;
 }
 
-static json_t *written(const struct lines_task *t)
+static struct program_task task_with(const void *payload, size_t len, const char *content_type)
+{
+	return (struct program_task){ .id = id_of(ID), .token = 7, .queue = "emails", .content_type = content_type, .traceparent = "", .payload = payload, .payload_len = len, .attempt = 1, .max_attempts = 5 };
+}
+
+static json_t *written(const struct program_task *t)
 {
 	json_error_t why;
 	out.from = out.to = 0;
-	ck_assert_int_eq(lines_write_task(&out, t), 0);
+	ck_assert_int_eq(lines_codec.write_task(&out, t), 0);
 	ck_assert_uint_gt(out.to, 0);
 	ck_assert_ptr_eq(memchr(out.data, '\n', out.to), out.data + out.to - 1);
 	json_t *j = json_loadb(out.data, out.to, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
@@ -238,7 +310,7 @@ static void string_is(json_t *j, const char *key, const void *bytes, size_t len)
 START_TEST(a_task_is_one_line_with_all_that_a_program_may_want)
 {
 	char *tags[] = { (char *)"gpu", (char *)"a\"b" };
-	struct lines_task t = task_with("hi", 2, "");
+	struct program_task t = task_with("hi", 2, "");
 	t.deadline_ms = 1795168800000;
 	t.tags = tags;
 	t.n_tags = 2;
@@ -259,9 +331,9 @@ END_TEST
 
 START_TEST(the_line_begins_as_a_ten_line_shell_worker_expects)
 {
-	struct lines_task t = task_with("", 0, "");
+	struct program_task t = task_with("", 0, "");
 	out.from = out.to = 0;
-	ck_assert_int_eq(lines_write_task(&out, &t), 0);
+	ck_assert_int_eq(lines_codec.write_task(&out, &t), 0);
 	ck_assert_int_eq(memcmp(out.data, "{\"task\":\"" ID "\",", 37), 0);
 	buffer_fini(&out);
 }
@@ -274,7 +346,7 @@ START_TEST(every_byte_of_a_payload_arrives)
 		text[i] = (uint8_t)(i ? i : 1);
 	for (int i = 0; i < 256; i++)
 		all[i] = (uint8_t)i;
-	struct lines_task t = task_with(text, sizeof text, "");
+	struct program_task t = task_with(text, sizeof text, "");
 	json_t *j = written(&t);
 	string_is(j, "payload", text, sizeof text);
 	json_decref(j);
@@ -294,7 +366,7 @@ END_TEST
 START_TEST(a_json_payload_is_given_as_json)
 {
 	static const char pretty[] = "{\n  \"to\": \"ann\",\r\n  \"n\": 1.10\n}";
-	struct lines_task t = task_with(pretty, strlen(pretty), "application/json; charset=utf-8");
+	struct program_task t = task_with(pretty, strlen(pretty), "application/json; charset=utf-8");
 	json_t *j = written(&t);
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(j, "payload"), "to")), "ann");
 	ck_assert_ptr_nonnull(memmem(out.data, out.to, "1.10", 4));
@@ -311,14 +383,27 @@ START_TEST(a_json_payload_is_given_as_json)
 }
 END_TEST
 
+START_TEST(a_large_payload_is_a_file)
+{
+	struct program_task t = task_with("{}", 2, "application/json");
+	t.payload_file = "/var/lib/a \"b\"/7.payload";
+	json_t *j = written(&t);
+	string_is(j, "payload_file", t.payload_file, strlen(t.payload_file));
+	ck_assert_ptr_null(json_object_get(j, "payload"));
+	ck_assert_ptr_null(json_object_get(j, "payload_b64"));
+	json_decref(j);
+	buffer_fini(&out);
+}
+END_TEST
+
 START_TEST(many_lines_stand_behind_each_other)
 {
-	struct lines_task t = task_with("x", 1, "");
+	struct program_task t = task_with("x", 1, "");
 	size_t n = 0;
 	for (int i = 0; i < 1000; i++)
-		ck_assert_int_eq(lines_write_task(&out, &t), 0);
-	ck_assert_int_eq(lines_write_cancel(&out, ID), 0);
-	ck_assert_int_eq(lines_write_quit(&out), 0);
+		ck_assert_int_eq(lines_codec.write_task(&out, &t), 0);
+	ck_assert_int_eq(lines_codec.write_cancel(&out, &t.id), 0);
+	ck_assert_int_eq(lines_codec.write_quit(&out), 0);
 	for (char *at = out.data; (at = memchr(at, '\n', (size_t)(out.data + out.to - at))); at++)
 		n++;
 	ck_assert_uint_eq(n, 1002);
@@ -367,6 +452,9 @@ int main(void)
 	tcase_add_test(c, the_line_begins_as_a_ten_line_shell_worker_expects);
 	tcase_add_test(c, every_byte_of_a_payload_arrives);
 	tcase_add_test(c, a_json_payload_is_given_as_json);
+	tcase_add_test(c, a_large_payload_is_a_file);
+	tcase_add_test(c, lines_come_in_whatever_pieces);
+	tcase_add_test(c, a_line_that_is_too_long_is_stray_once);
 	tcase_add_test(c, many_lines_stand_behind_each_other);
 	tcase_add_test(c, a_buffer_keeps_what_is_in_it_while_it_moves_and_grows);
 	suite_add_tcase(s, c);
