@@ -102,7 +102,9 @@ int environment_task(struct environment *v, const struct task *t, const char *pa
 	if (!r && stopped_at_ms)
 		r = set_number(v, "TROUPE_DEADLINE_MS", stopped_at_ms);
 	if (!r && *t->traceparent)
-		r = environment_set(v, "TRACEPARENT", t->traceparent);
+		r = environment_set(v, "TROUPE_TRACEPARENT", t->traceparent);
+	if (!r && *t->traceparent)
+		r = environment_set(v, "TRACEPARENT", t->traceparent); /* where tracing libraries look */
 	if (!r && payload_file)
 		r = environment_set(v, "TROUPE_PAYLOAD_FILE", payload_file);
 	return r;

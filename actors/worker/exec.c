@@ -1,7 +1,7 @@
 /* The exec tier: one process for each task, one task at a time.
  *
  *   start   directory, environment, pipes, vfork, exec
- *   run     payload into stdin; stdout kept to its limit and then dropped; the end of stderr kept
+ *   run     payload into stdin, unless that is a file; stdout kept to its limit and then dropped; the end of stderr kept
  *   end     the main process is reaped: its status is the outcome's
  *   sweep   everything else that descends from it is killed and reaped, until wait(2) says that there is nobody
  *   over    what is left in the pipes is read (nobody can write any more), the directory goes, the host hears of it
@@ -17,18 +17,16 @@
 #include <unistd.h>
 
 #include "actors/worker/capture.h"
-#include "actors/worker/environment.h"
+#include "actors/worker/exec_plan.h"
 #include "actors/worker/family.h"
 #include "actors/worker/oom.h"
 #include "actors/worker/spawn.h"
 #include "actors/worker/tier.h"
-#include "actors/worker/workdir.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
 
-#define PAYLOAD_FILE_ABOVE (64u * 1024)
 #define READ_SIZE (64u * 1024)
 #define READS_A_ROUND 16
 #define CLEAN_SLICE 256u
@@ -50,7 +48,7 @@ struct exec {
 	size_t written;                 /* of the payload */
 	struct capture out;
 	struct tail err;
-	bool private_directory;
+	bool private_directory, payload_written; /* there is something of the task in workdir */
 
 	bool quitting;
 	char broken[256];               /* empty: it can run */
@@ -75,8 +73,10 @@ static void finish(struct exec *x)
 	struct task *t = steal(&x->task);
 	for (int i = 0; i < 3; i++)
 		io_close(x, (enum end)i);
-	if (x->private_directory || t->payload_len > PAYLOAD_FILE_ABOVE)
+	if (x->private_directory)
 		workdir_remove(&x->workdir, t->token);
+	if (x->payload_written)
+		workdir_remove_payload(&x->workdir, t->token);
 	t->output = capture_steal(&x->out, &t->output_len);
 	t->truncated = x->out.truncated;
 	t->stderr_tail = tail_copy(&x->err, &t->stderr_len);
@@ -268,77 +268,6 @@ static void act(struct exec *x, enum attempt_action action)
 
 /* --- the beginning --- */
 
-struct plan {
-	int theirs[3];
-	int directory;
-	char payload_file[512];
-	struct environment env;
-	char **argv;
-};
-
-static void plan_fini(struct plan *p)
-{
-	for (int i = 0; i < 3; i++)
-		closep(&p->theirs[i]);
-	closep(&p->directory);
-	environment_fini(&p->env);
-	free(p->argv);
-}
-
-static int plan_pipes(struct exec *x, struct plan *p)
-{
-	for (int i = 0; i < 3; i++) {
-		int ends[2], ours = i == END_IN ? 1 : 0;
-		int r = tier_pipe(ends, ours);
-		if (r)
-			return r;
-		x->io[i].fd = ends[ours];
-		p->theirs[i] = ends[1 - ours];
-	}
-	return 0;
-}
-
-static int plan_argv(struct exec *x, struct plan *p)
-{
-	const Troupe__PoolSetup *pool = x->config.pool;
-	const struct task *t = x->task;
-	size_t n = pool->n_command ? pool->n_command : t->n_argv;
-	if (!(p->argv = calloc(n + 1, sizeof(*p->argv))))
-		return -ENOMEM;
-	memcpy(p->argv, pool->n_command ? pool->command : t->argv, n * sizeof(*p->argv));
-	return 0;
-}
-
-static int plan_directory(struct exec *x, struct plan *p)
-{
-	const struct task *t = x->task;
-	const char *directory = x->config.pool->directory;
-	x->private_directory = !*directory;
-	if (x->private_directory)
-		return workdir_make(&x->workdir, t->token, &p->directory);
-	p->directory = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return p->directory < 0 ? -errno : 0;
-}
-
-static int plan_make(struct exec *x, struct plan *p)
-{
-	struct task *t = x->task;
-	const char *file = NULL;
-	*p = (struct plan){ .theirs = { -1, -1, -1 }, .directory = -1 };
-	int r = plan_argv(x, p);
-	if (!r)
-		r = plan_directory(x, p);
-	if (!r && t->payload_len > PAYLOAD_FILE_ABOVE) {
-		r = workdir_payload(&x->workdir, t->token, t->payload, t->payload_len, p->payload_file, sizeof(p->payload_file));
-		file = p->payload_file;
-	}
-	if (!r)
-		r = environment_base(&p->env, x->config.pool);
-	if (!r)
-		r = environment_task(&p->env, t, file);
-	return r ? r : plan_pipes(x, p);
-}
-
 /* A payload that the pipe takes as a whole is in it before the program is there. */
 static int watch(struct exec *x)
 {
@@ -346,9 +275,11 @@ static int watch(struct exec *x)
 	int r = loop_add(l, &x->io[END_OUT].source, x->io[END_OUT].fd, EPOLLIN, on_out);
 	if (!r)
 		r = loop_add(l, &x->io[END_ERR].source, x->io[END_ERR].fd, EPOLLIN, on_err);
-	if (!r && write_some(x))
+	if (r || x->io[END_IN].fd < 0)
+		return r;
+	if (write_some(x))
 		io_close(x, END_IN);
-	else if (!r)
+	else
 		r = loop_add(l, &x->io[END_IN].source, x->io[END_IN].fd, EPOLLOUT, on_in);
 	return r;
 }
@@ -367,10 +298,14 @@ static void start_failed(struct exec *x, const char *program, int error, uint64_
 
 static void spawn_task(struct exec *x, uint64_t now_ms)
 {
-	_cleanup_(plan_fini) struct plan p;
+	_cleanup_(exec_plan_fini) struct exec_plan p;
 	char why[256];
 	pid_t pid;
-	int error, r = plan_make(x, &p);
+	int error, r = exec_plan_make(&p, x->config.pool, &x->workdir, x->task);
+	x->private_directory = p.private_directory;
+	x->payload_written = p.payload_written;
+	for (int i = 0; i < 3; i++)
+		x->io[i].fd = steal_fd(&p.ours[i]);
 	if (!r)
 		r = watch(x);
 	if (!r) {
@@ -388,7 +323,7 @@ static void spawn_task(struct exec *x, uint64_t now_ms)
 	if (r > 0) {
 		start_failed(x, p.argv[0], error, now_ms);
 	} else if (r < 0) {
-		snprintf(why, sizeof(why), "cannot start a process: %s", strerror(-r));
+		snprintf(why, sizeof(why), "cannot %s: %s", p.doing, strerror(-r));
 		finish_unstarted(x, TROUPE__EXIT_CLASS__EXIT_BROKEN, 0, why, now_ms);
 	} else {
 		sweeper_begin(&x->sweeper, pid);
@@ -401,7 +336,7 @@ static void exec_start(void *self, struct task *t, uint64_t now_ms)
 	struct exec *x = self;
 	uint64_t max = t->output_max < x->config.output_max ? t->output_max : x->config.output_max;
 	x->task = t;
-	x->private_directory = false;
+	x->private_directory = x->payload_written = false;
 	x->written = 0;
 	attempt_start(&t->attempt, now_ms);
 	t->started_us = clock_mono_us();

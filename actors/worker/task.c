@@ -101,6 +101,7 @@ struct task *task_free(struct task *t)
 	free(t->output);
 	free(t->stderr_tail);
 	free(t->note);
+	free(t->payload_file);
 	free(t);
 	return NULL;
 }

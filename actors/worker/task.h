@@ -21,7 +21,7 @@ struct task {
 	uint32_t attempt_number, max_attempts;
 	const uint8_t *payload;
 	size_t payload_len;
-	char *payload_file;       /* path of a file that holds the payload instead; owned, the file too: gone when the task is over. NULL: it is in payload */
+	char *payload_file;       /* owned; path of a file of ours with the payload, which the worker removes when the task is over. NULL: it is in payload */
 	char **argv;              /* NULL-terminated */
 	size_t n_argv;
 	char **tags;

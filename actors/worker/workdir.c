@@ -195,6 +195,11 @@ void workdir_remove(struct workdir *w, uint64_t token)
 	name_of(token, "", name);
 	if (unlinkat(w->work, name, AT_REMOVEDIR) < 0 && errno != ENOENT && to_trash(w, w->work, name) == 0)
 		w->stuck = false; /* worth a new try */
+}
+
+void workdir_remove_payload(struct workdir *w, uint64_t token)
+{
+	char name[NAME_SIZE];
 	name_of(token, ".payload", name);
 	unlinkat(w->work, name, 0);
 }

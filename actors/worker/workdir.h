@@ -22,7 +22,8 @@ void workdir_close(struct workdir *w);
 int workdir_make(struct workdir *w, uint64_t token, int *ret_fd);
 /* Writes the payload to a file whose absolute path is put into path. 0 or -errno. */
 int workdir_payload(struct workdir *w, uint64_t token, const void *data, size_t len, char *path, size_t size);
-/* The task is over and its family empty: both go, now or later. */
+/* The task is over and its family empty: its directory goes, now or later. */
 void workdir_remove(struct workdir *w, uint64_t token);
+void workdir_remove_payload(struct workdir *w, uint64_t token); /* the file */
 /* Removes at most n entries of the trash; true while there is more. */
 bool workdir_clean(struct workdir *w, unsigned n);

@@ -31,8 +31,19 @@ int tokens_add(struct tokens *t, uint64_t token)
 	return 0;
 }
 
+/* Nobody reads it any more. */
+static void drop_payload(struct task *t)
+{
+	if (!t->payload_file)
+		return;
+	if (unlink(t->payload_file) < 0 && errno != ENOENT)
+		log_warn("a payload cannot be removed", LOG_S("path", t->payload_file), LOG_S("why", strerror(errno)));
+	free(steal(&t->payload_file));
+}
+
 void worker_forget(struct worker *w, struct task *t)
 {
+	drop_payload(t);
 	task_list_remove(t);
 	task_table_remove(&w->held, t);
 	task_free(t);
@@ -76,6 +87,7 @@ static void on_ended(void *ctx, struct task *t)
 	w->n_failed += !done;
 	if (t->drain)
 		w->draining = true;
+	drop_payload(t);
 	task_list_add(&w->ended, t);
 	worker_kick(w);
 }

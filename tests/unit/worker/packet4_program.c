@@ -1,7 +1,7 @@
 /* A program of the packet4 tier that does what each payload says, for the tests. Options:
  *   --max N   --file PATH (a line with the pid for each start)   --hello VERSION   --banner (text in front of the hello)
  * Payloads: "fail TEXT", "later" (in 30 s), "never", "progress", "noise" (stray packets, then done), "text" (printed as it is), "long N" (a result of N bytes), "exit N",
- * "hang", "obey" (answers its cancel). Anything else comes back as it is. */
+ * "hang", "obey" (answers its cancel). Anything else comes back as it is; of a payload in a file, "file ", what it holds, and its name. */
 #include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -87,12 +87,27 @@ static void noise(ProtobufCBinaryData id)
 	done(id, "again", 5);
 }
 
+static void read_file(const Troupe__ProgramTask *t)
+{
+	char text[4096] = "file ";
+	FILE *f = fopen(t->payload_file, "r");
+	size_t n = strlen(text);
+	if (f) {
+		n += fread(text + n, 1, sizeof text - n, f);
+		fclose(f);
+	}
+	n += (size_t)snprintf(text + n, sizeof text - n, "%s", t->payload_file);
+	done(t->id, text, n);
+}
+
 static void obey(const Troupe__ProgramTask *t)
 {
 	char payload[200];
 	snprintf(payload, sizeof payload, "%.*s", t->payload.len < 199 ? (int)t->payload.len : 199, (const char *)t->payload.data);
 	const char *rest = strchr(payload, ' ') ? strchr(payload, ' ') + 1 : "";
-	if (strncmp(payload, "fail", 4) == 0) {
+	if (*t->payload_file) {
+		read_file(t);
+	} else if (strncmp(payload, "fail", 4) == 0) {
 		fail(t->id, rest, false, 0);
 	} else if (strcmp(payload, "later") == 0) {
 		fail(t->id, "not yet", false, 30000);

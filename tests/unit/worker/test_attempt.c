@@ -315,6 +315,11 @@ START_TEST(a_program_is_told_which_task_it_does)
 	ck_assert_str_eq(value_of(&v, "TROUPE_DEADLINE_MS"), "1005000");
 	ck_assert_str_eq(value_of(&v, "TROUPE_PAYLOAD_FILE"), "/x/77.payload");
 	ck_assert_ptr_null(value_of(&v, "TRACEPARENT"));
+	ck_assert_ptr_null(value_of(&v, "TROUPE_TRACEPARENT"));
+	t->traceparent = "00-a-b-01";
+	ck_assert_int_eq(environment_task(&v, t, NULL), 0);
+	ck_assert_str_eq(value_of(&v, "TRACEPARENT"), "00-a-b-01");
+	ck_assert_str_eq(value_of(&v, "TROUPE_TRACEPARENT"), "00-a-b-01");
 	environment_fini(&v);
 	task_free(t);
 }

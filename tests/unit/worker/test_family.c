@@ -383,7 +383,9 @@ START_TEST(a_payload_file_holds_the_payload_and_nobody_else_may_read_it)
 	ck_assert_int_eq(file_read_all(path, 100, &text, &len), 0);
 	ck_assert_uint_eq(len, 3);
 	ck_assert_int_eq(memcmp(text, "a\0b", 3), 0);
-	workdir_remove(&wd, 9);
+	workdir_remove(&wd, 9); /* the directory of that number is another thing */
+	ck_assert_int_eq(access(path, F_OK), 0);
+	workdir_remove_payload(&wd, 9);
 	ck_assert_int_eq(access(path, F_OK), -1);
 }
 END_TEST
