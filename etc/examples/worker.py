@@ -7,7 +7,10 @@ import sys
 
 
 def payload_of(task):
-    if "payload_b64" in task:
+    if "payload_file" in task:  # a large one
+        with open(task["payload_file"], "rb") as file:
+            return file.read()
+    if "payload_b64" in task:  # one that is no text
         return base64.b64decode(task["payload_b64"])
     value = task["payload"]
     return value.encode() if isinstance(value, str) else json.dumps(value).encode()
@@ -18,7 +21,7 @@ def say(message):
 
 
 say({"hello": 1, "max": 1})
-for line in sys.stdin:
+for line in sys.stdin.buffer:
     message = json.loads(line)
     if "quit" in message:
         break
@@ -26,6 +29,8 @@ for line in sys.stdin:
         continue
     try:
         data = payload_of(message)
+        if not data:
+            raise ValueError("an empty payload")
         say({"done": message["task"], "result": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}})
     except Exception as why:  # one bad task must not end the program
         say({"fail": message["task"], "error": str(why), "retry": False})

@@ -19,6 +19,10 @@ class Tap:
                     print("# " + line, flush=True)
         return ok
 
+    def skip(self, name, why):
+        self.n += 1
+        print("ok %d - %s # SKIP %s" % (self.n, name, why), flush=True)
+
     def note(self, text):
         print("# " + text, flush=True)
 

@@ -1,0 +1,242 @@
+"""The cases. Each takes the tier and a desk, and raises Wrong where something else was seen."""
+import json, subprocess, time
+
+from desk import PATIENCE, Wrong, expect
+from node import kill, until
+from tiers import ExampleTier, PoolTier
+
+LIMIT = 64 * 1024  # bytes of a payload that a submit takes
+CASES = []
+
+
+def case(name, *kinds):
+    """A case of these kinds of tiers; without one, of all."""
+    def keep(fn):
+        CASES.append((name, kinds or (PoolTier, ExampleTier), fn))
+        return fn
+    return keep
+
+
+def comes_back(tier, desk, payload):
+    result, wanted = desk.result(desk.submit(tier.name, payload)), tier.expected(payload)
+    if isinstance(wanted, dict):
+        result = json.loads(result)
+    expect(wanted is None or result == wanted, "the result is", repr(result)[:200])
+
+
+@case("hello")
+def hello(tier, desk):
+    row = desk.worker_comes(tier.worker)
+    expect(row["state"] == "idle" and row["queues"] == [tier.name], row)
+
+
+@case("as many at once as it has said", PoolTier)
+def slots(tier, desk):
+    names = ["%s-slot%d" % (tier.name, i) for i in range(tier.slots + 1)]
+    ids = [desk.submit(tier.name, {"work": name}) for name in names]
+    for name in names[:-1]:
+        desk.started(name)
+    expect(not desk.of(names[-1]), "one more than", tier.slots, "has begun")
+    for name in names:
+        desk.open(name)
+    for id in ids:
+        expect(desk.result(id) == b"worked", "not worked")
+
+
+@case("done, byte for byte")
+def done(tier, desk):
+    comes_back(tier, desk, "zwölf \"quoted\" \\ tab\t \r\n line\n {\"a\": 1} \u2028\u2029 \U0001f600".encode())
+
+
+@case("a payload of 0 bytes", PoolTier)
+def nothing(tier, desk):
+    comes_back(tier, desk, b"")
+
+
+@case("bytes that are not UTF-8")
+def not_utf8(tier, desk):
+    comes_back(tier, desk, bytes(range(1, 256)) + b"\xc0\x80\xed\xa0\x80")
+
+
+@case("NUL bytes")
+def nul(tier, desk):
+    comes_back(tier, desk, b"a\0b\0\0")
+
+
+@case("a giant payload: limit - 1")
+def below_limit(tier, desk):
+    comes_back(tier, desk, b"\xff" * (LIMIT - 1))
+
+
+@case("a giant payload: limit")
+def at_limit(tier, desk):
+    comes_back(tier, desk, b"\"\n" * (LIMIT // 2))
+
+
+@case("a giant payload: limit + 1 is refused by submit")
+def above_limit(tier, desk):
+    done = desk.tool("submit", tier.name, "-", "-q", input=b"x" * (LIMIT + 1))
+    expect(done.returncode == 65 and b"TOO_LARGE" in done.stderr, done.returncode, done.stderr)
+
+
+@case("fail", PoolTier)
+def fail(tier, desk):
+    row = desk.ends(desk.submit(tier.name, {"fail": "no such order"}), "dead")
+    expect(row["cause"] == "exhausted" and row["attempts"] == 3 and "no such order" in row["last_error"], row)
+
+
+@case("fail for good", PoolTier)
+def never(tier, desk):
+    row = desk.ends(desk.submit(tier.name, {"never": "no such order"}), "dead")
+    expect(row["cause"] == "rejected" and row["attempts"] == 1 and "no such order" in row["last_error"], row)
+
+
+@case("fail, of an example", ExampleTier)
+def example_fails(tier, desk):
+    row = desk.ends(desk.submit(tier.name, b""), "dead")
+    expect(row["cause"] == "rejected" and "an empty payload" in row["last_error"], row)
+
+
+@case("try later", PoolTier)
+def later(tier, desk):
+    name = tier.name + "-again"
+    expect(desk.result(desk.submit(tier.name, {"later": 0.01, "name": name})) == b"second", "not the second attempt's result")
+    expect(len(desk.of(name, "later")) == 2, desk.of(name))
+
+
+@case("retry-after", PoolTier)
+def retry_after(tier, desk):
+    name = tier.name + "-after"
+    expect(desk.result(desk.submit(tier.name, {"later": 0.6, "name": name})) == b"second", "not the second attempt's result")
+    first, second = desk.of(name, "later")
+    expect(0.6 <= second[4] - first[4] < 5, second[4] - first[4], "seconds between the attempts")
+
+
+@case("progress", PoolTier)
+def progress(tier, desk):
+    name = tier.name + "-progress"
+    id = desk.submit(tier.name, {"work": name, "progress": 40})
+    row = until(lambda: (lambda r: r["percent"] and r)(desk.row(id)), PATIENCE, "progress is seen")
+    expect(row["percent"] == 40 and row["note"] == "page 4", row)
+    desk.open(name)
+    desk.ends(id)
+
+
+@case("cancel what is queued", PoolTier)
+def cancel_queued(tier, desk):
+    busy = ["%s-busy%d" % (tier.name, i) for i in range(tier.slots)]
+    ids = [desk.submit(tier.name, {"work": name}) for name in busy]
+    for name in busy:
+        desk.started(name)
+    queued = desk.submit(tier.name, {"work": tier.name + "-queued"})
+    expect(desk.tool("cancel", queued, "--yes").returncode == 0, "cancel failed")
+    desk.ends(queued, "cancelled")
+    for name, id in zip(busy, ids):
+        expect(desk.row(id)["state"] == "running", "the others run on")
+        desk.open(name)
+    for id in ids:
+        desk.ends(id)
+    expect(not desk.of(tier.name + "-queued"), "it has begun")
+
+
+@case("cancel what runs", PoolTier)
+def cancel_running(tier, desk):
+    name = tier.name + "-cancelled"
+    id = desk.submit(tier.name, {"work": name})
+    desk.started(name)
+    expect(desk.tool("cancel", id, "--yes").returncode == 0, "cancel failed")
+    desk.ends(id, "cancelled")
+    expect([line[0] for line in desk.of(name)] == ["start", "cancelled"], desk.of(name))
+    comes_back(tier, desk, b"next")
+
+
+@case("stray output", PoolTier)
+def stray(tier, desk):
+    ids = [desk.submit(tier.name, {"noise": True}) for _ in range(2)]
+    for id in ids:
+        expect(desk.result(id) == b"fine" and desk.row(id)["attempts"] == 1, desk.row(id))
+
+
+@case("a crash in the middle of a task", PoolTier)
+def crash(tier, desk):
+    name = tier.name + "-crash"
+    id = desk.submit(tier.name, {"work": name})
+    kill(desk.started(name)[0][3])
+    second = desk.started(name, 2)
+    desk.open(name)
+    expect(desk.result(id) == b"worked", "not worked")
+    row = desk.row(id)
+    expect([line[0] for line in desk.of(name)] == ["start", "start", "end"], desk.of(name))
+    expect(second[0][2] < second[1][2] == row["token"] and row["attempts"] == 2, second, row)
+
+
+@case("slow start", PoolTier)
+def slow_start(tier, desk):
+    # At any time after a worker's start: whatever has begun before the program was there would be seen here.
+    row = desk.worker_comes("worker:%s/1" % tier.slow)
+    expect(desk.tool("actor", "restart", row["worker"]).returncode == 0, "restart failed")
+    ids = [desk.submit(tier.slow, b"x%d" % i) for i in range(2)]
+    for i, id in enumerate(ids):
+        expect(desk.result(id) == b"x%d" % i and desk.row(id)["attempts"] == 1, desk.row(id))
+
+
+@case("exit 99", PoolTier)
+def exit_99(tier, desk):
+    before = desk.worker_comes(tier.worker)["incarnation"]
+    id = desk.submit(tier.name, b"drain")
+    expect(desk.result(id) == b"drain", "not drained")
+    desk.worker_comes(tier.worker, but=before)
+    comes_back(tier, desk, b"next")
+
+
+@case("drain: what is in work is finished, then it leaves", PoolTier)
+def drain(tier, desk):
+    name = tier.name + "-drain"
+    before = desk.worker_comes(tier.worker)["incarnation"]
+    id = desk.submit(tier.name, {"work": name})
+    desk.started(name)
+    tool = desk.node.build + "/actors/tools/troupe"
+    stop = subprocess.Popen([tool, "actor", "stop", tier.worker, "--yes", "--timeout", "30s"], env=desk.node.env, stdout=subprocess.DEVNULL)
+    until(lambda: [row["state"] for row in desk.actor(tier.worker)] == ["stopping"], PATIENCE, "it is told to leave")
+    expect(desk.row(id)["state"] == "running", "its task was taken")
+    desk.open(name)
+    stop.wait(PATIENCE)
+    expect(desk.result(id) == b"worked" and desk.row(id)["attempts"] == 1, desk.row(id))
+    expect(not desk.actor(tier.worker), "it is still there")
+    expect(desk.tool("actor", "start", tier.worker).returncode == 0, "start failed")
+    desk.worker_comes(tier.worker, but=before)
+    comes_back(tier, desk, b"next")
+
+
+@case("end of stdin", PoolTier)
+def end_of_stdin(tier, desk):
+    address = "worker:%s/1" % tier.deaf
+    desk.worker_comes(address)
+    comes = desk.submit(tier.deaf, b"x")
+    expect(desk.result(comes) == b"x", "not done")
+    seen, from_s = len(desk.log("eof")), time.monotonic()
+    expect(desk.tool("actor", "stop", address, "--yes").returncode == 0, "stop failed")
+    until(lambda: not desk.actor(address), PATIENCE, "it leaves")
+    expect(time.monotonic() - from_s < 15 and len(desk.log("eof")) == seen + 1, time.monotonic() - from_s, desk.log("eof", "quit"))
+
+
+@case("drain of an example", ExampleTier)
+def example_drains(tier, desk):
+    from_s = time.monotonic()
+    expect(desk.tool("actor", "stop", tier.worker, "--yes").returncode == 0, "stop failed")
+    until(lambda: not desk.actor(tier.worker), PATIENCE, "it leaves")
+    expect(time.monotonic() - from_s < 15, "it had to be killed")
+
+
+@case("end of stdin of an example", ExampleTier)
+def example_ends(tier, desk):
+    program = subprocess.Popen(tier.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    expect(program.stdout.read(4), "it says nothing")
+    program.stdin.close()
+    try:
+        expect(program.wait(PATIENCE) == 0, "exit status", program.returncode)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        raise Wrong("it stays")
+    finally:
+        program.stdout.close()
