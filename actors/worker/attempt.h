@@ -5,7 +5,7 @@
  *      │         └────────┴────────┴── ended ──┘ │
  *      └──────────────── stopped ────────────────┘
  *
- * SWEEPING: the main process (or the answer of a lines program) is there, the rest of the family is not yet proven gone. Only then is it OVER, and
+ * SWEEPING: the main process (or the answer of a long-lived program) is there, the rest of the family is not yet proven gone. Only then is it OVER, and
  * only then may anybody be told. The clock starts with RUNNING, not with the assignment. */
 #include <stdint.h>
 
@@ -22,8 +22,8 @@ enum stop_why {
 /* What the shell is to do. */
 enum attempt_action {
 	ATTEMPT_NOTHING,
-	ATTEMPT_ASK,    /* TERM to the family, or a cancel line */
-	ATTEMPT_KILL,   /* KILL to the family, or to the lines program */
+	ATTEMPT_ASK,    /* TERM to the family, or a cancel message */
+	ATTEMPT_KILL,   /* KILL to the family, or to the long-lived program */
 	ATTEMPT_SWEEP,  /* kill what is left of the family, then call attempt_swept */
 	ATTEMPT_FINISH, /* say the outcome */
 };

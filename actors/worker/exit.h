@@ -19,7 +19,7 @@ struct exit_facts {
 	int status;         /* of wait(2) */
 	enum stop_why why;  /* our own TERM or KILL came first */
 	bool oom;           /* the kernel's OOM killer was at work in our cgroup */
-	bool answered;      /* false for a lines program that ended with the task unanswered: 0 and 99 are failures then */
+	bool answered;      /* false for a long-lived program that ended with the task unanswered: 0 and 99 are failures then */
 };
 struct exit_verdict {
 	Troupe__ExitClass exit_class;

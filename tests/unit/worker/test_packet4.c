@@ -356,6 +356,24 @@ START_TEST(a_task_has_all_that_a_program_may_want)
 }
 END_TEST
 
+/* As man/troupe-worker.7 shows it. */
+START_TEST(the_bytes_of_the_exchange_in_the_manual_are_these)
+{
+#define THE_ID 0x01, 0x93, 0x47, 0x73, 0xd0, 0x9f, 0x9a, 0x36, 0x2d, 0x17, 0xbc, 0x4e, 0x16, 0x6a, 0xb0, 0x0e
+	static const uint8_t task[] = { 0, 0, 0, 0x21, 0x0a, 0x1f, 0x0a, 0x10, THE_ID, 0x10, 7, 0x1a, 1, 'q', 0x22, 2, 'h', 'i', 0x38, 1, 0x40, 3 };
+	static const uint8_t done[] = { 0, 0, 0, 0x18, 0x12, 0x16, 0x0a, 0x10, THE_ID, 0x12, 2, 'o', 'k' };
+	struct program_task t = { .token = 7, .queue = "q", .content_type = "", .traceparent = "", .payload = (const uint8_t *)"hi", .payload_len = 2, .attempt = 1, .max_attempts = 3 };
+	ck_assert_int_eq(id_parse("01JD3Q7M4ZK8V2T5XW9RB6NC0E", &t.id, &e), 0);
+	ck_assert_int_eq(packet4_codec.write_task(&out, &t), 0);
+	ck_assert_uint_eq(buffer_len(&out), sizeof task);
+	ck_assert_int_eq(memcmp(out.data, task, sizeof task), 0);
+	comes(done, sizeof done);
+	ck_assert_int_eq(heard(), PROGRAM_MESSAGE);
+	ck_assert(m.kind == PROGRAM_DONE && id_equal(&m.id, &t.id) && m.result_len == 2);
+	buffer_fini(&out);
+}
+END_TEST
+
 START_TEST(a_large_payload_is_a_file)
 {
 	const struct program_task t = { .id = id, .token = 7, .queue = "q", .content_type = "", .traceparent = "", .payload_file = "/var/lib/x/7.payload" };
@@ -399,6 +417,7 @@ int main(void)
 	tcase_add_test(c, a_body_cut_at_any_byte_is_refused_or_says_less);
 	tcase_add_test(c, a_small_packet_cannot_unpack_into_much);
 	tcase_add_test(c, a_task_has_all_that_a_program_may_want);
+	tcase_add_test(c, the_bytes_of_the_exchange_in_the_manual_are_these);
 	tcase_add_test(c, a_large_payload_is_a_file);
 	tcase_add_test(c, the_bytes_of_a_cancel_and_a_quit_are_these);
 	suite_add_tcase(s, c);
