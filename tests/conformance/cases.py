@@ -3,16 +3,18 @@ import json, subprocess, time
 
 from desk import PATIENCE, Wrong, expect
 from node import kill, until
-from tiers import ExampleTier, PoolTier
 
 LIMIT = 64 * 1024  # bytes of a payload that a submit takes
 CASES = []
 
 
-def case(name, *kinds):
-    """A case of these kinds of tiers; without one, of all."""
+OBEY, EXAMPLE = True, False
+
+
+def case(name, *obeys):
+    """A case of tiers whose programs obey orders, or of examples, which do not; without either, of all."""
     def keep(fn):
-        CASES.append((name, kinds or (PoolTier, ExampleTier), fn))
+        CASES.append((name, obeys or (OBEY, EXAMPLE), fn))
         return fn
     return keep
 
@@ -30,7 +32,7 @@ def hello(tier, desk):
     expect(row["state"] == "idle" and row["queues"] == [tier.name], row)
 
 
-@case("as many at once as it has said", PoolTier)
+@case("as many at once as it has said", OBEY)
 def slots(tier, desk):
     names = ["%s-slot%d" % (tier.name, i) for i in range(tier.slots + 1)]
     ids = [desk.submit(tier.name, {"work": name}) for name in names]
@@ -48,7 +50,7 @@ def done(tier, desk):
     comes_back(tier, desk, "zwölf \"quoted\" \\ tab\t \r\n line\n {\"a\": 1} \u2028\u2029 \U0001f600".encode())
 
 
-@case("a payload of 0 bytes", PoolTier)
+@case("a payload of 0 bytes", OBEY)
 def nothing(tier, desk):
     comes_back(tier, desk, b"")
 
@@ -79,32 +81,32 @@ def above_limit(tier, desk):
     expect(done.returncode == 65 and b"TOO_LARGE" in done.stderr, done.returncode, done.stderr)
 
 
-@case("fail", PoolTier)
+@case("fail", OBEY)
 def fail(tier, desk):
     row = desk.ends(desk.submit(tier.name, {"fail": "no such order"}), "dead")
     expect(row["cause"] == "exhausted" and row["attempts"] == 3 and "no such order" in row["last_error"], row)
 
 
-@case("fail for good", PoolTier)
+@case("fail for good", OBEY)
 def never(tier, desk):
     row = desk.ends(desk.submit(tier.name, {"never": "no such order"}), "dead")
     expect(row["cause"] == "rejected" and row["attempts"] == 1 and "no such order" in row["last_error"], row)
 
 
-@case("fail, of an example", ExampleTier)
+@case("fail, of an example", EXAMPLE)
 def example_fails(tier, desk):
     row = desk.ends(desk.submit(tier.name, b""), "dead")
     expect(row["cause"] == "rejected" and "an empty payload" in row["last_error"], row)
 
 
-@case("try later", PoolTier)
+@case("try later", OBEY)
 def later(tier, desk):
     name = tier.name + "-again"
     expect(desk.result(desk.submit(tier.name, {"later": 0.01, "name": name})) == b"second", "not the second attempt's result")
     expect(len(desk.of(name, "later")) == 2, desk.of(name))
 
 
-@case("retry-after", PoolTier)
+@case("retry-after", OBEY)
 def retry_after(tier, desk):
     name = tier.name + "-after"
     expect(desk.result(desk.submit(tier.name, {"later": 0.6, "name": name})) == b"second", "not the second attempt's result")
@@ -112,7 +114,7 @@ def retry_after(tier, desk):
     expect(0.6 <= second[4] - first[4] < 5, second[4] - first[4], "seconds between the attempts")
 
 
-@case("progress", PoolTier)
+@case("progress", OBEY)
 def progress(tier, desk):
     name = tier.name + "-progress"
     id = desk.submit(tier.name, {"work": name, "progress": 40})
@@ -122,7 +124,7 @@ def progress(tier, desk):
     desk.ends(id)
 
 
-@case("cancel what is queued", PoolTier)
+@case("cancel what is queued", OBEY)
 def cancel_queued(tier, desk):
     busy = ["%s-busy%d" % (tier.name, i) for i in range(tier.slots)]
     ids = [desk.submit(tier.name, {"work": name}) for name in busy]
@@ -139,7 +141,7 @@ def cancel_queued(tier, desk):
     expect(not desk.of(tier.name + "-queued"), "it has begun")
 
 
-@case("cancel what runs", PoolTier)
+@case("cancel what runs", OBEY)
 def cancel_running(tier, desk):
     name = tier.name + "-cancelled"
     id = desk.submit(tier.name, {"work": name})
@@ -150,14 +152,14 @@ def cancel_running(tier, desk):
     comes_back(tier, desk, b"next")
 
 
-@case("stray output", PoolTier)
+@case("stray output", OBEY)
 def stray(tier, desk):
     ids = [desk.submit(tier.name, {"noise": True}) for _ in range(2)]
     for id in ids:
         expect(desk.result(id) == b"fine" and desk.row(id)["attempts"] == 1, desk.row(id))
 
 
-@case("a crash in the middle of a task", PoolTier)
+@case("a crash in the middle of a task", OBEY)
 def crash(tier, desk):
     name = tier.name + "-crash"
     id = desk.submit(tier.name, {"work": name})
@@ -170,7 +172,7 @@ def crash(tier, desk):
     expect(second[0][2] < second[1][2] == row["token"] and row["attempts"] == 2, second, row)
 
 
-@case("slow start", PoolTier)
+@case("slow start", OBEY)
 def slow_start(tier, desk):
     # At any time after a worker's start: whatever has begun before the program was there would be seen here.
     row = desk.worker_comes("worker:%s/1" % tier.slow)
@@ -180,7 +182,7 @@ def slow_start(tier, desk):
         expect(desk.result(id) == b"x%d" % i and desk.row(id)["attempts"] == 1, desk.row(id))
 
 
-@case("exit 99", PoolTier)
+@case("exit 99", OBEY)
 def exit_99(tier, desk):
     before = desk.worker_comes(tier.worker)["incarnation"]
     id = desk.submit(tier.name, b"drain")
@@ -189,7 +191,7 @@ def exit_99(tier, desk):
     comes_back(tier, desk, b"next")
 
 
-@case("drain: what is in work is finished, then it leaves", PoolTier)
+@case("drain: what is in work is finished, then it leaves", OBEY)
 def drain(tier, desk):
     name = tier.name + "-drain"
     before = desk.worker_comes(tier.worker)["incarnation"]
@@ -208,7 +210,7 @@ def drain(tier, desk):
     comes_back(tier, desk, b"next")
 
 
-@case("end of stdin", PoolTier)
+@case("end of stdin", OBEY)
 def end_of_stdin(tier, desk):
     address = "worker:%s/1" % tier.deaf
     desk.worker_comes(address)
@@ -220,7 +222,7 @@ def end_of_stdin(tier, desk):
     expect(time.monotonic() - from_s < 15 and len(desk.log("eof")) == seen + 1, time.monotonic() - from_s, desk.log("eof", "quit"))
 
 
-@case("drain of an example", ExampleTier)
+@case("drain of an example", EXAMPLE)
 def example_drains(tier, desk):
     from_s = time.monotonic()
     expect(desk.tool("actor", "stop", tier.worker, "--yes").returncode == 0, "stop failed")
@@ -228,7 +230,7 @@ def example_drains(tier, desk):
     expect(time.monotonic() - from_s < 15, "it had to be killed")
 
 
-@case("end of stdin of an example", ExampleTier)
+@case("end of stdin of an example", EXAMPLE)
 def example_ends(tier, desk):
     program = subprocess.Popen(tier.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     expect(program.stdout.read(4), "it says nothing")

@@ -41,9 +41,9 @@ def main():
             begun.append(tier)
             tier.start(node)
         for tier in every:
-            for case, kinds, fn in CASES:
+            for case, obeys, fn in CASES:
                 name = "%s: %s" % (tier.name, case)
-                if isinstance(tier, kinds) and (not words or any(word in name for word in words)):
+                if tier.obeys in obeys and (not words or any(word in name for word in words)):
                     run(tap, name, tier, fn, case, Desk(node))
     finally:
         for tier in begun:

@@ -7,7 +7,8 @@ NO_WORDS = "an exec program has no words but its exit status"
 
 
 class Tier:
-    """skips: {name of a case: why it cannot be asked for}; missing: why the tier cannot be here at all."""
+    """obeys: its programs understand the orders of work.py; skips: {name of a case: why it cannot be asked for}; missing: why the tier cannot be here at all."""
+    obeys = False
     skips = {}
     missing = None
     slots = 1
@@ -36,7 +37,9 @@ class Tier:
 
 
 class PoolTier(Tier):
-    """A pool of the node, and beside it one that starts slowly and one that does not listen to quit. Its programs understand the orders of work.py."""
+    """A pool of the node, and beside it one that starts slowly and one that does not listen to quit. """
+
+    obeys = True
 
     def __init__(self, mode, slots, skips):
         super().__init__(mode)
