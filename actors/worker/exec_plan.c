@@ -46,7 +46,7 @@ static int plan_payload(struct exec_plan *p, struct workdir *w, const struct tas
 	if (t->payload_file) {
 		p->doing = "open its payload";
 		p->theirs[0] = open(t->payload_file, O_RDONLY | O_CLOEXEC);
-		return p->theirs[0] < 0 ? -errno : 0;
+		return p->theirs[0] < 0 ? -errno : tier_lift(&p->theirs[0]);
 	}
 	if (t->payload_len <= PAYLOAD_FILE_ABOVE)
 		return 0;

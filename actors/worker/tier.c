@@ -86,8 +86,7 @@ enum sweeper_state sweeper_round(struct sweeper *s, uint64_t now_ms)
 	return SWEEPER_BUSY;
 }
 
-/* Out of the way of 0, 1 and 2, which the child's ends are to become. */
-static int lift(int *fd)
+int tier_lift(int *fd)
 {
 	if (*fd > 2)
 		return 0;
@@ -104,9 +103,9 @@ int tier_pipe(int ret_ends[static 2], int ours)
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
-	int r = lift(&ends[0]);
+	int r = tier_lift(&ends[0]);
 	if (!r)
-		r = lift(&ends[1]);
+		r = tier_lift(&ends[1]);
 	if (!r && fcntl(ends[ours], F_SETFL, O_NONBLOCK) < 0)
 		r = -errno;
 	if (r) {

@@ -81,6 +81,7 @@ enum sweeper_state sweeper_round(struct sweeper *s, uint64_t now_ms);
 
 /* A pipe whose ends are above 2 and CLOEXEC; our end does not block. ours: 0 the read end, 1 the write end. 0 or -errno. */
 int tier_pipe(int ret_ends[static 2], int ours);
+int tier_lift(int *fd); /* out of the way of 0, 1 and 2, which the child's ends are to become; 0 or -errno */
 void tier_source_close(struct loop_source *s, int *fd); /* out of the loop, and closed */
 size_t tier_stderr_tail(const Troupe__PoolSetup *pool); /* bytes of stderr to keep */
 /* Why a program could not be started, as it is shown: "cannot run /usr/bin/x: Permission denied". */
