@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 
 setup_build_packages="gcc libc6-dev meson ninja-build pkg-config libnng-dev libprotobuf-c-dev protobuf-c-compiler liblmdb-dev \
-libconfuse-dev libjansson-dev uthash-dev libsmartcols-dev"
+libconfuse-dev libjansson-dev uthash-dev libsmartcols-dev libmd-dev"
 setup_test_packages="check gcovr nng-utils protobuf-compiler mandoc shellcheck cppcheck strace binutils procps \
 init-system-helpers sysvinit-utils lsb-base file bash dash python3 jq"
 
