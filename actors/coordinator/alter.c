@@ -44,6 +44,7 @@ static void rank_anew(struct change *x, Troupe__TaskRecord *rec, const struct qu
 static void content_anew(const Troupe__Alter *q, Troupe__TaskSpec *s)
 {
 	s->payload = q->payload;
+	s->blob = NULL;
 	s->content_type = q->content_type;
 	s->argv = q->argv;
 	s->n_argv = q->n_argv;
@@ -71,8 +72,6 @@ static int alter(struct change *x, const struct id *id, Troupe__TaskRecord *rec,
 		return error_refuse(e, ERROR_STATE, "wait until it has ended, or cancel it", "it is running");
 	if (was == TROUPE__TASK_STATE__DONE || was == TROUPE__TASK_STATE__CANCELLED)
 		return error_refuse(e, ERROR_STATE, "submit another", "it has ended");
-	if (q->content && rec->spec->blob)
-		return error_refuse(e, ERROR_STATE, "submit another task instead", "its payload is a blob");
 	if (x->dry_run)
 		return 0;
 	int r = 0;
@@ -98,6 +97,8 @@ static int alter(struct change *x, const struct id *id, Troupe__TaskRecord *rec,
 	}
 	if (q->priority)
 		spec->priority = q->priority;
+	if (!r && q->content && spec->blob)
+		r = blob_unuse(x->t, x->c, spec->blob);
 	if (q->content)
 		content_anew(q, spec);
 	rank_anew(x, rec, queue_numbered(x->c, rec->queue));

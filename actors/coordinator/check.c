@@ -13,6 +13,7 @@ struct check {
 	struct arena *arena;      /* reset for each row */
 	struct store_txn *view;
 	struct counts *queues;    /* by number - 1 */
+	struct blob_census *blobs;
 	uint64_t n_tasks, n_problems;
 	char *lines[LINES_MAX];
 	size_t n_lines;
@@ -26,7 +27,7 @@ static void complain(struct check *k, const char *what, uint64_t seq)
 	k->n_problems++;
 	if (k->n_lines == LINES_MAX)
 		return;
-	char *line = arena_printf(turn_arena(k->t), "#%" PRIu64 ": %s", seq, what);
+	char *line = seq ? arena_printf(turn_arena(k->t), "#%" PRIu64 ": %s", seq, what) : arena_string(turn_arena(k->t), what);
 	if (line)
 		k->lines[k->n_lines++] = line;
 }
@@ -134,6 +135,9 @@ static int check_task(void *ctx, struct slice key, struct slice value)
 		complain(k, "its queue is not there", rec->seq);
 	else
 		check_state(k, &id, rec);
+	const char *wrong = blob_census_task(k->blobs, rec->spec);
+	if (wrong)
+		complain(k, wrong, rec->seq);
 	return 0;
 }
 
@@ -243,13 +247,24 @@ static void check_counters(struct check *k)
 	}
 }
 
+static void complain_blob(void *ctx, const char *what)
+{
+	complain(ctx, what, 0);
+}
+
+/* Read before: its checksum is what can be wrong. */
+static int check_sum(void *ctx, struct slice key, struct slice value) { return 0; }
+
 static int check_all(struct check *k)
 {
 	static const uint8_t first = 0;
 	static const struct { unsigned table; int (*fn)(void *, struct slice, struct slice); } walks[] = {
 		{ T_TASK, check_task }, { T_LEASE, check_lease }, { T_READY, check_index }, { T_DEAD, check_index }, { T_UNIQUE, check_index }, { T_SEQ, check_index },
-		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge }, { T_CRON, check_cron }, { T_AT, check_at },
+		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge }, { T_CRON, check_cron }, { T_AT, check_at }, { T_BLOB, check_sum },
 	};
+	int b = blob_census_new(k->view, &k->blobs);
+	if (b < 0)
+		return b;
 	for (size_t i = 0; i < sizeof walks / sizeof *walks; i++) {
 		int r = store_scan(k->view, walks[i].table, SLICE(&first, 1), false, walks[i].fn, k);
 		if (r < 0)
@@ -261,6 +276,8 @@ static int check_all(struct check *k)
 	}
 	if (!k->error)
 		check_counters(k);
+	if (!k->error)
+		blob_census_end(k->blobs, &k->c->blobs, complain_blob, k);
 	return 0;
 }
 
@@ -278,6 +295,7 @@ int on_check_store(struct turn *t, void *state, const struct message *m)
 	bool busy = k.c->n_busy > 0;
 	int r = busy ? 0 : check_all(&k);
 	arena_unref(k.arena);
+	blob_census_free(k.blobs);
 	if (r)
 		return r;
 	if (busy) {

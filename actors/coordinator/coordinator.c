@@ -110,7 +110,7 @@ int coordinator_begin(struct turn *t, void *state, void *arg)
 		w->monitored = true;
 	}
 	fault_point("recover.after_monitor");
-	return 0;
+	return blob_wake(t, c);
 }
 
 static void fini(void *state)
@@ -122,6 +122,7 @@ static void fini(void *state)
 	groups_free(c);
 	crons_free(c);
 	queues_free(c);
+	blobs_close(&c->blobs);
 	requirements_free(c);
 	text_keep(&c->meta.quiet_by, NULL);
 	text_keep(&c->meta.quiet_why, NULL);
@@ -155,6 +156,7 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 	rng_system(&seed, sizeof seed);
 	rng_seed(&c->rng, seed);
 	c->wake_ms = TIME_NEVER;
+	c->blobs.folder = -1;
 	c->shape = 1;
 	int r = store_read(store, &view);
 	if (!r)
@@ -172,6 +174,8 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 	store_read_end(view);
 	if (!r)
 		r = queues_configure(c);
+	if (!r)
+		r = blobs_open(&c->blobs, c->state_dir, e);
 	if (r)
 		fini(c);
 	else
@@ -290,7 +294,15 @@ static int on_wake(struct turn *t, void *state, uint64_t now_ms)
 	int r = due_run(t, c);
 	if (!r)
 		r = crew_wake(t, c);
+	if (!r)
+		r = blob_wake(t, c);
 	return r > 0 ? -EIO : r;
+}
+
+static void on_commit(void *state)
+{
+	struct coordinator *c = state;
+	blobs_committed(&c->blobs);
 }
 
 static int on_down(struct turn *t, void *state, const Troupe__Down *d)
@@ -345,6 +357,7 @@ static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 	turn_sample(t, out, "troupe_coordinator_stale_outcomes_total", counter, "Outcomes refused for their token", (double)c->n_stale);
 	turn_sample(t, out, "troupe_coordinator_returned_total", counter, "Leases that came back unbegun", (double)c->n_handed_back);
 	turn_sample(t, out, "troupe_coordinator_disk_low", gauge, "1 while submits are refused for want of disk", c->disk_low);
+	turn_sample(t, out, "troupe_coordinator_uploads", gauge, "Large payloads that are being sent", (double)c->blobs.n_uploads);
 	turn_sample(t, out, "troupe_coordinator_log_bytes", gauge, "Bytes of the transition log", (double)c->meta.log_bytes);
 }
 
@@ -372,6 +385,8 @@ static const struct actor_handler handlers[] = {
 	{ TROUPE__ENVELOPE__BODY_CRON_ORDER, on_cron_order },
 	{ TROUPE__ENVELOPE__BODY_CRON_ASK, on_cron_ask },
 	{ TROUPE__ENVELOPE__BODY_CRON_PREVIEW, on_cron_preview },
+	{ TROUPE__ENVELOPE__BODY_BLOB_PUT, on_blob_put },
+	{ TROUPE__ENVELOPE__BODY_BLOB_GET, on_blob_get },
 	{ 0 },
 };
 
@@ -388,6 +403,7 @@ const struct actor_def coordinator_def = {
 	.on_wake = on_wake,
 	.on_reload = on_reload,
 	.settle = settle,
+	.on_commit = on_commit,
 	.metrics = metrics,
 	.fini = fini,
 };

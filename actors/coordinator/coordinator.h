@@ -5,13 +5,14 @@
  * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, finish.c is what follows from the end of
  * an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c and look.c are the
  * operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
- * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name.
+ * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name; blob.c keeps large payloads.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/ledger.h"
 #include "actors/coordinator/sched.h"
 #include "actors/coordinator/steady.h"
@@ -227,6 +228,7 @@ struct coordinator {
 	bool disk_low, disk_stop;
 	uint64_t disk_free, disk_mark;
 	struct crons *crons;
+	struct blobs blobs;
 	bool again;                           /* settle wants another turn at once */
 	uint64_t wake_ms;                     /* what this turn wishes */
 	uint64_t started_ms;
@@ -303,7 +305,8 @@ int on_submit(struct turn *t, void *state, const struct message *m);
 int submit_task(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *spec, const char *submitter, struct id *ret_id, struct error *e);
 
 /* --- spec.c --- */
-size_t spec_size(const Troupe__TaskSpec *spec);       /* bytes of payload and arguments */
+size_t spec_inline(const Troupe__TaskSpec *spec);     /* bytes of payload and arguments in the record */
+size_t spec_size(const Troupe__TaskSpec *spec);       /* with a payload beside it */
 int spec_check(const struct coordinator *c, const Troupe__TaskSpec *s, struct error *e); /* 0 or a positive code with e filled */
 
 /* --- stream.c --- */
@@ -418,6 +421,24 @@ uint32_t task_rank(const Troupe__TaskRecord *rec);
 /* --- disk.c --- */
 void disk_look(struct coordinator *c, uint64_t now_ms);
 void disk_take(struct coordinator *c, size_t bytes);
+int disk_check(struct turn *t, struct coordinator *c, struct error *e); /* 0, or ERROR_DISK_LOW with e filled */
+
+/* --- blob.c: payloads above what a message carries, blob.h --- */
+int on_blob_put(struct turn *t, void *state, const struct message *m);
+int on_blob_get(struct turn *t, void *state, const struct message *m);
+/* May a task name it: all of it is here. 0, a positive code with e filled (but its index), negative. */
+int blob_check(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref, struct error *e);
+int blob_use(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref);   /* one task more names it */
+int blob_unuse(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref); /* one less */
+int blob_due(struct turn *t, struct coordinator *c, struct slice sha256);
+int blob_wake(struct turn *t, struct coordinator *c);  /* what the start has to look at, uploads that nobody goes on with */
+
+/* --- blob_check.c: how often each is named --- */
+struct blob_census;
+int blob_census_new(struct store_txn *view, struct blob_census **ret); /* all rows. 0, ERROR_CORRUPT (some), negative */
+struct blob_census *blob_census_free(struct blob_census *x);
+const char *blob_census_task(struct blob_census *x, const Troupe__TaskSpec *spec); /* a task; what is wrong with it, or NULL */
+void blob_census_end(const struct blob_census *x, const struct blobs *files, void (*complain)(void *ctx, const char *what), void *ctx); /* what does not fit */
 
 /* --- due.c --- */
 /* Rows of the due index, by the steady clock, and of table at, by the wall clock. The value is copied; number must be the row's own among those of one millisecond: a

@@ -35,3 +35,13 @@ void disk_take(struct coordinator *c, size_t bytes)
 {
 	c->disk_taken += bytes + 300; /* what a row has besides */
 }
+
+int disk_check(struct turn *t, struct coordinator *c, struct error *e)
+{
+	disk_look(c, turn_now_ms(t));
+	if (!c->disk_low)
+		return 0;
+	error_refuse(e, ERROR_DISK_LOW, "free space, or lower disk_low_water in the configuration", "only %llu MiB are free on the disk of the store",
+	             (unsigned long long)(c->disk_free >> 20));
+	return error_retry(e, 5000);
+}

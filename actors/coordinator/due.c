@@ -115,6 +115,8 @@ static int look_at(struct turn *t, struct coordinator *c, const struct due *d)
 		return edges_due(t, c, rest);
 	case DUE_CRON:
 		return cron_due(t, c, rest);
+	case DUE_BLOB:
+		return blob_due(t, c, rest);
 	default: /* of a later version, or damaged */
 		return 0;
 	}

@@ -111,7 +111,7 @@ int task_show(struct turn *t, struct coordinator *c, const struct id *id, const 
 	out->payload_size = spec->blob ? spec->blob->size : spec->payload.len;
 	if (!(what & SHOW_PAYLOAD)) {
 		spec->payload = (ProtobufCBinaryData){ 0, NULL };
-		if (spec->n_argv && spec_size(spec) > 4096)
+		if (spec->n_argv && spec_inline(spec) > 4096)
 			spec->n_argv = 1;
 	}
 	sched_policy_of(rec->spec, q ? q->policy : c->setup->defaults, &p);

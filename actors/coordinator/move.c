@@ -304,6 +304,8 @@ int task_delete(struct turn *t, struct coordinator *c, const struct id *id, cons
 		r = turn_delete(t, T_TASK, key);
 	if (!r)
 		r = turn_delete(t, T_STATE, key);
+	if (!r && rec->spec->blob)
+		r = blob_unuse(t, c, rec->spec->blob);
 	if (!r)
 		r = turn_delete(t, T_SEQ, key_u64_of(turn_arena(t), rec->seq));
 	for (uint32_t n = st->history > HISTORY_KEEP ? st->history - HISTORY_KEEP : 0; n < st->history && !r; n++)

@@ -8,12 +8,17 @@
 #define RULES_MAX 32u
 #define WINDOW_MAX_MS YEARS_10_MS
 
-size_t spec_size(const Troupe__TaskSpec *spec)
+size_t spec_inline(const Troupe__TaskSpec *spec)
 {
 	size_t n = spec->payload.len;
 	for (size_t i = 0; i < spec->n_argv; i++)
 		n += spec->argv[i].len;
-	return n + (spec->blob ? spec->blob->size : 0);
+	return n;
+}
+
+size_t spec_size(const Troupe__TaskSpec *spec)
+{
+	return spec_inline(spec) + (spec->blob ? spec->blob->size : 0);
 }
 
 static int check_texts(const Troupe__TaskSpec *s, struct error *e)
@@ -81,7 +86,9 @@ static int check_payload(const struct coordinator *c, const Troupe__TaskSpec *s,
 	if (s->payload.len > c->payload_max)
 		return error_refuse(e, ERROR_TOO_LARGE, "send it by blob_put first, and name it in blob", "a payload inside a submit has at most %llu bytes, this one %zu",
 		              (unsigned long long)c->payload_max, s->payload.len);
-	if (s->n_argv > ARGV_MAX || spec_size(s) - (s->blob ? s->blob->size : 0) > 2 * c->payload_max)
+	if (s->blob && s->payload.len)
+		return error_refuse(e, ERROR_BAD_REQUEST, "leave one of them out", "a task holds its payload or names it, not both");
+	if (s->n_argv > ARGV_MAX || spec_inline(s) > 2 * c->payload_max)
 		return error_refuse(e, ERROR_TOO_LARGE, "pass the data as payload", "a command has at most %u arguments and %llu bytes", ARGV_MAX, (unsigned long long)c->payload_max);
 	for (size_t i = 0; i < s->n_argv; i++)
 		if (memchr(s->argv[i].data, 0, s->argv[i].len))

@@ -203,8 +203,10 @@ static int put_rows(struct bulk *b, struct item *i)
 		rec->batch = b->batch->id;
 	i->rec = rec;
 	when(b, i);
-	disk_take(b->c, spec_size(i->spec));
+	disk_take(b->c, spec_inline(i->spec));
 	int r = row_put(t, T_TASK, SLICE(i->spec->id.data, i->spec->id.len), &rec->base);
+	if (!r && i->spec->blob)
+		r = blob_use(t, b->c, i->spec->blob);
 	if (!r)
 		r = put_state(b, i);
 	if (!r && rec->deadline_at_ms)
@@ -227,6 +229,8 @@ static int check_item(struct bulk *b, const Troupe__TaskSpec *s)
 	if (!i->existing) {
 		if (s->deadline_at_ms && s->deadline_at_ms <= turn_wall_ms(b->t)) /* not of one that is sent again because its answer was lost */
 			return error_refuse(&b->e, ERROR_BAD_REQUEST, "", "the deadline has passed already");
+		if (s->blob && (r = blob_check(b->t, b->c, s->blob, &b->e)))
+			return r;
 		if ((*s->unique_key && (r = check_unique(b, i))) || (!i->existing && (r = check_open(b, i))))
 			return r;
 	}
@@ -353,24 +357,12 @@ static int reply(struct bulk *b, const struct message *m)
 	return turn_reply(b->t, m, &env);
 }
 
-static int check_disk(struct bulk *b)
-{
-	struct coordinator *c = b->c;
-	disk_look(c, turn_now_ms(b->t));
-	if (!c->disk_low)
-		return 0;
-	error_set(&b->e, ERROR_DISK_LOW, "only %llu MiB are free on the disk of the store", (unsigned long long)(c->disk_free >> 20));
-	error_cure(&b->e, "free space, or lower disk_low_water in the configuration");
-	error_retry(&b->e, 5000);
-	return ERROR_DISK_LOW;
-}
-
 int on_submit(struct turn *t, void *state, const struct message *m)
 {
 	const Troupe__Submit *s = m->env->submit;
 	struct coordinator *c = state;
 	struct bulk b = { .c = c, .t = t, .submitter = m->sender.subject, .peer = m->sender.peer, .notify = s->notify, .batch = s->batch, .next_seq = c->meta.next_seq };
-	int r = check_disk(&b);
+	int r = disk_check(t, c, &b.e);
 	if (!r && (s->n_tasks == 0 || s->n_tasks > BULK_MAX))
 		r = error_set(&b.e, s->n_tasks ? ERROR_TOO_LARGE : ERROR_BAD_REQUEST, "a submit has 1 to %u tasks, this one %zu", BULK_MAX, s->n_tasks);
 	if (!r && s->notify && !watch_room(b.c, m->sender.peer, s->n_tasks)) {
@@ -399,7 +391,7 @@ int submit_task(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *s
 		own->spec.id = (ProtobufCBinaryData){ sizeof own->id.b, own->id.b };
 	}
 	Troupe__TaskSpec *one = &own->spec;
-	int r = check_disk(&b);
+	int r = disk_check(t, c, &b.e);
 	if (!r)
 		r = bulk_check(&b, &one, 1);
 	b.e.index = 0;

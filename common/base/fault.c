@@ -27,6 +27,8 @@ const char *const fault_names[] = {
 	"cron.after_submit",
 	"recover.after_open",
 	"recover.after_monitor",
+	"blob.after_rename",
+	"blob.after_commit",
 	/* worker */
 	"worker.after_run",
 	"worker.before_exec",

@@ -121,6 +121,18 @@ static void sent_forget(struct stage *s)
 	s->n_sent = s->n_monitored = 0;
 }
 
+static void blobs_remove(const struct stage *s)
+{
+	char path[128];
+	snprintf(path, sizeof path, "%s/" BLOB_FOLDER, s->dir);
+	DIR *d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d));)
+		unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(path);
+}
+
 struct stage *stage_free(struct stage *s)
 {
 	static const char *const files[] = { "data.mdb", "lock.mdb" };
@@ -132,6 +144,7 @@ struct stage *stage_free(struct stage *s)
 	}
 	for (size_t i = 0; i < s->coordinator_setup.n_queues; i++)
 		free(s->queues[i]); /* the first member of its own_policy */
+	blobs_remove(s);
 	rmdir(s->dir);
 	sent_forget(s);
 	free(s->sent);
@@ -260,6 +273,7 @@ void stage_commit(struct stage *s)
 			s->wake_at_ms = all[i].number;
 	}
 	MUST(turn_fake_commit(s->fake) == 0);
+	coordinator_def.on_commit(s->c);
 }
 
 /* --- in one call --- */
