@@ -5,9 +5,10 @@
 #include <jansson.h>
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
+#include "common/base/sha256.h"
 #include "actors/tools/bulk.h"
 
-static const char *const members[] = { "payload", "payload_base64", "queue", "priority", "delay", "run_at", "unique", "unique_mode", "id",
+static const char *const members[] = { "payload", "payload_base64", "payload_file", "payload_sha256", "payload_size", "queue", "priority", "delay", "run_at", "unique", "unique_mode", "id",
 	                               "argv", "timeout", "deadline", "max_attempts", "require", "content_type" };
 
 struct id bulk_id(const struct id *batch, uint64_t n)
@@ -127,17 +128,40 @@ static int duration_of(const json_t *j, const char *key, uint64_t *ret, struct e
 	return parse_duration(json_string_value(v), ret, e);
 }
 
-static int read_payload(const json_t *j, struct arena *a, Troupe__TaskSpec *t, struct error *e)
+/* A payload that the node has already, as an export names it. */
+static int read_blob(const json_t *j, const char *hash, struct arena *a, Troupe__TaskSpec *t, struct error *e)
+{
+	const json_t *size = json_object_get(j, "payload_size");
+	uint8_t sha256[SHA256_BYTES];
+	if (!sha256_parse(hash, sha256))
+		return error_set(e, ERROR_BAD_REQUEST, "payload_sha256 must be 64 hexadecimal digits in lower case");
+	if (!json_is_integer(size) || json_integer_value(size) <= 0)
+		return error_set(e, ERROR_BAD_REQUEST, "payload_sha256 needs payload_size, in bytes");
+	if (!(t->blob = arena_alloc(a, sizeof *t->blob)))
+		return -ENOMEM;
+	troupe__blob_ref__init(t->blob);
+	t->blob->size = (uint64_t)json_integer_value(size);
+	t->blob->sha256 = (ProtobufCBinaryData){ sizeof sha256, arena_copy(a, sha256, sizeof sha256) };
+	return t->blob->sha256.data ? 0 : -ENOMEM;
+}
+
+static int read_payload(const json_t *j, const struct bulk_defaults *d, struct arena *a, Troupe__TaskSpec *t, struct error *e)
 {
 	const json_t *v = json_object_get(j, "payload");
-	const char *encoded = NULL;
+	const char *encoded = NULL, *file = NULL, *hash = NULL;
 	int code = text_of(j, "payload_base64", &encoded, e);
+	code = code ? code : text_of(j, "payload_file", &file, e);
+	code = code ? code : text_of(j, "payload_sha256", &hash, e);
 	if (code != 0)
 		return code;
-	if (v && encoded)
-		return error_set(e, ERROR_BAD_REQUEST, "payload and payload_base64 exclude each other");
+	if ((v != NULL) + (encoded != NULL) + (file != NULL) + (hash != NULL) > 1)
+		return error_set(e, ERROR_BAD_REQUEST, "payload, payload_base64, payload_file and payload_sha256 exclude each other");
 	if (encoded)
 		return base64_read(encoded, a, &t->payload, e);
+	if (hash)
+		return read_blob(j, hash, a, t, e);
+	if (file)
+		return d->read_file ? d->read_file(d->ctx, file, a, t, e) : error_set(e, ERROR_BAD_REQUEST, "a line cannot name a file here");
 	if (!v)
 		return 0;
 	if (json_is_string(v)) {
@@ -286,7 +310,7 @@ static int read_task(json_t *j, uint64_t line, const struct bulk_defaults *d, st
 		}
 	}
 	uint64_t deadline_ms = 0;
-	int code = read_payload(j, a, t, e);
+	int code = read_payload(j, d, a, t, e);
 	code = code ? code : read_argv(j, a, t, e);
 	code = code ? code : read_tags(j, a, t, e);
 	code = code ? code : read_priority(j, a, t, e);
@@ -299,7 +323,7 @@ static int read_task(json_t *j, uint64_t line, const struct bulk_defaults *d, st
 	if (code != 0)
 		return code;
 	t->deadline_at_ms = deadline_ms ? d->now_ms + deadline_ms : 0;
-	if (!t->payload.len && !t->n_argv && !json_object_get(j, "payload") && !json_object_get(j, "payload_base64"))
+	if (!t->payload.len && !t->n_argv && !json_object_get(j, "payload") && !json_object_get(j, "payload_base64") && !json_object_get(j, "payload_file") && !t->blob)
 		return error_set(e, ERROR_BAD_REQUEST, "it has neither payload nor argv");
 	return 0;
 }

@@ -4,7 +4,7 @@
  *   {"payload": …, "queue": "emails", "priority": "high", "delay": "10m", "unique": "order:77", "id": "01J…"}
  *
  * payload: a string is taken as its bytes; anything else as its JSON text with content type application/json. payload_base64: any bytes. Also: argv (an array of
- * strings), run_at (RFC 3339), timeout, deadline (both durations), max_attempts, unique_mode, require (an array of tags), content_type. An unknown member is an error.
+ * strings), payload_file (a file's name: its content), payload_sha256 with payload_size (a large payload that the node has already), run_at (RFC 3339), timeout, deadline (both durations), max_attempts, unique_mode, require (an array of tags), content_type. An unknown member is an error.
  *
  * Ids: a task without an id gets the batch's id plus its line's number, so that the same file under the same batch gives the same ids: what was accepted before
  * is recognised, what was not is accepted now. Ids that rise with the lines are also what the store takes fastest. */
@@ -20,6 +20,9 @@ struct bulk_defaults {
 	const char *queue;               /* of a line that names none; NULL: each must */
 	struct id batch;
 	uint64_t now_ms;                 /* wall clock: what a deadline counts from */
+	/* The content of a file becomes t's payload or blob. 0; a code with e filled; -errno. NULL: lines may not name files. */
+	int (*read_file)(void *ctx, const char *path, struct arena *a, Troupe__TaskSpec *t, struct error *e);
+	void *ctx;
 };
 
 /* The batch's id plus n. */

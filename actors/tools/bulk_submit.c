@@ -10,6 +10,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "actors/tools/bulk.h"
+#include "actors/tools/payload.h"
 #include "actors/tools/progress.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
@@ -214,6 +215,46 @@ static void hold(struct bulk *b, const char *text, size_t len)
 	b->has_held = b->held != NULL;
 }
 
+/* A payload that is too large for a line's task goes ahead of it. What was sent before is not sent again, so a line may be read twice. */
+static int send_large(struct bulk *b, const struct payload *p, struct arena *a, Troupe__TaskSpec *task, struct error *e)
+{
+	struct payload_ref *ref = arena_alloc(a, sizeof *ref);
+	if (!ref)
+		return -ENOMEM;
+	task->payload = (ProtobufCBinaryData){ 0, NULL };
+	task->blob = &ref->ref;
+	return payload_send(b->t, p, true, ref, e);
+}
+
+static int send_inline(struct bulk *b, struct arena *a, Troupe__TaskSpec *task, struct error *e)
+{
+	struct payload p = payload_of(task->payload.data, task->payload.len);
+	int r = send_large(b, &p, a, task, e);
+	if (r > 0) {
+		char text[sizeof e->text];
+		memcpy(text, e->text, sizeof text);
+		snprintf(e->text, sizeof e->text, "line %llu: %.220s", (unsigned long long)b->line, text);
+	}
+	return r;
+}
+
+static int read_file(void *ctx, const char *path, struct arena *a, Troupe__TaskSpec *task, struct error *e)
+{
+	struct bulk *b = ctx;
+	struct payload p;
+	int r = payload_read(path, &p, e);
+	if (r)
+		return r;
+	if (p.size > PAYLOAD_INLINE_MAX) {
+		r = send_large(b, &p, a, task, e);
+	} else {
+		task->payload = (ProtobufCBinaryData){ p.size, arena_copy(a, p.data, p.size) };
+		r = task->payload.data || !p.size ? 0 : -ENOMEM;
+	}
+	payload_close(&p);
+	return r;
+}
+
 /* Fills c from the file. */
 static void chunk_fill(struct chunk *c)
 {
@@ -230,6 +271,8 @@ static void chunk_fill(struct chunk *c)
 			return;
 		}
 		int code = bulk_line(text, len, b->line, &b->defaults, c->arena, &task, &e);
+		if (code == 0 && task->payload.len > PAYLOAD_INLINE_MAX)
+			code = send_inline(b, c->arena, task, &e);
 		if (code == -ENOMEM && c->n > 0) { /* the chunk's arena is full: this line begins the next one */
 			hold(b, text, len);
 			return;
@@ -332,7 +375,8 @@ int submit_bulk(struct tool *t, const char *path)
 		return tool_usage(t, "--bulk takes at most a queue: the payloads are in the file");
 	if (tool_has(t, OPT_FILE) || tool_has(t, OPT_EXEC) || tool_has(t, OPT_ID) || tool_has(t, OPT_WAIT))
 		return tool_usage(t, "--bulk excludes --file, --exec, --id and --wait");
-	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms() };
+	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms(), .read_file = read_file,
+		                             .ctx = &b };
 	if (tool_has(t, OPT_BATCH) && id_parse(tool_option(t, OPT_BATCH), &b.defaults.batch, &e) != 0)
 		return tool_usage(t, "--batch: %s", e.text);
 	b.f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");

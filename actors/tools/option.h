@@ -48,6 +48,8 @@
 	X(PASS_STATUS, "pass-status", 0, NULL, "exit as the task did")                                                   \
 	X(ANY, "any", 0, NULL, "until one of them is final")                                                             \
 	X(PAYLOAD, "payload", 0, NULL, "with the payload")                                                               \
+	X(OUTPUT, "output", 0, "FILE", "only the payload, byte for byte, into this file; - is stdout")                    \
+	X(FILES, "files", 0, "DIR", "payloads above 64 KiB become files there, which the lines name")                     \
 	X(WHY, "why", 0, "TEXT", "the reason, shown to others")                                                          \
 	X(CONFIG, "config", 'c', "FILE", "instead of the system's file")                                                 \
 	X(RESTART_CHANGED, "restart-changed", 0, NULL, "also restart children whose program, arguments or user changed")  \

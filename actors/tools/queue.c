@@ -2,6 +2,7 @@
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
+#include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
 
@@ -176,5 +177,8 @@ int verb_check_store(struct tool *t)
 		for (size_t i = 0; i < s->n_lines; i++)
 			printf("  %s\n", s->lines[i]);
 	}
-	return s->problems ? EXIT_NO : EXIT_OK;
+	uint64_t n = 0;
+	if (tool_has(t, OPT_PAYLOAD) && (status = payload_check(t, &n)) == 0 && !tool_has(t, OPT_JSON))
+		printf("%llu payloads above 64 KiB are what was submitted\n", (unsigned long long)n);
+	return s->problems ? EXIT_NO : status;
 }

@@ -4,6 +4,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
+#include "common/base/sha256.h"
 #include "common/wire/id.h"
 #include "actors/tools/rows.h"
 
@@ -130,6 +131,11 @@ static void row_spec(json_t *row, const Troupe__TaskSpec *s)
 	json_object_set_new(row, "require", array_of_texts(s->tags, s->n_tags));
 	if (s->payload.len)
 		row_bytes_text(row, "payload", s->payload.data, s->payload.len);
+	if (s->blob && s->blob->sha256.len == SHA256_BYTES) {
+		char hash[SHA256_TEXT];
+		sha256_format(s->blob->sha256.data, hash);
+		row_text(row, "payload_sha256", hash);
+	}
 }
 
 json_t *row_of_attempt(const Troupe__Attempt *a)

@@ -5,10 +5,10 @@
 #include "common/base/clock.h"
 #include "common/base/parse.h"
 #include "actors/tools/bulk.h"
+#include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
 
-#define PAYLOAD_MAX (64u * 1024)  /* inline in a task */
 #define TAGS_MAX 32u
 
 /* A task made of options: what it points at. */
@@ -19,14 +19,15 @@ struct draft {
 	struct id id;
 	char *tags[TAGS_MAX];
 	char *tag_text;                /* owned */
-	uint8_t *payload;              /* owned */
+	struct payload payload;
+	struct payload_ref large;      /* of a payload that is sent before */
 	ProtobufCBinaryData *argv;     /* owned */
 };
 
 static void draft_fini(struct draft *d)
 {
 	free(d->tag_text);
-	free(d->payload);
+	payload_close(&d->payload);
 	free(d->argv);
 }
 
@@ -112,15 +113,16 @@ static int draft_words(struct tool *t, struct draft *d, unsigned at)
 	if (file && word && tool_has(t, OPT_FILE))
 		return tool_usage(t, "the payload comes from --file or from the command line, not from both");
 	if (file) {
-		int status = tool_read(t, file, PAYLOAD_MAX, &d->payload, &d->spec.payload.len);
+		int status = payload_open(t, file, &d->payload);
 		if (status != 0)
 			return status;
-		d->spec.payload.data = d->payload;
 	} else if (word) {
-		d->spec.payload = (ProtobufCBinaryData){ .len = strlen(word), .data = (uint8_t *)(uintptr_t)word };
+		d->payload = payload_of(word, strlen(word));
 	} else if (!d->spec.n_argv) {
 		return tool_usage(t, "it needs a payload: a word, - for stdin, --file FILE, --bulk FILE, or --exec -- COMMAND");
 	}
+	if (d->payload.size <= PAYLOAD_INLINE_MAX)
+		d->spec.payload = (ProtobufCBinaryData){ .len = d->payload.size, .data = (uint8_t *)(uintptr_t)d->payload.data };
 	return 0;
 }
 
@@ -144,6 +146,17 @@ static void on_end(struct tool *t, const Troupe__Task *task, void *ctx)
 		        task->last_error);
 	}
 	*verdict = tool_has(t, OPT_PASS_STATUS) ? pass_status(task) : done ? EXIT_OK : EXIT_NO;
+}
+
+/* Sends what is too large for a submit. */
+static int send_large(struct tool *t, struct draft *d)
+{
+	struct error e = { .code = ERROR_NONE };
+	if (d->payload.size <= PAYLOAD_INLINE_MAX)
+		return 0;
+	int code = payload_send(t, &d->payload, tool_quiet(t), &d->large, &e);
+	d->spec.blob = &d->large.ref;
+	return code ? tool_fail_code(t, code, &e) : 0;
 }
 
 static int submit_one(struct tool *t, struct draft *d)
@@ -190,11 +203,13 @@ int verb_submit(struct tool *t)
 {
 	if (tool_has(t, OPT_BULK))
 		return submit_bulk(t, tool_option(t, OPT_BULK));
-	struct draft d = { .payload = NULL };
+	struct draft d = { .payload = { .fd = -1 } };
 	troupe__task_spec__init(&d.spec);
 	int status = draft_words(t, &d, 0);
 	if (status == 0)
 		status = draft_options(t, &d);
+	if (status == 0)
+		status = send_large(t, &d);
 	if (status == 0)
 		status = submit_one(t, &d);
 	draft_fini(&d);

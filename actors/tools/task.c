@@ -4,6 +4,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/parse.h"
+#include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
 
@@ -58,7 +59,7 @@ static void print_task(const json_t *row)
 		{ "submitted_at", "submitted", COLUMN_TEXT }, { "due_at", "due", COLUMN_TEXT }, { "started_at", "started", COLUMN_TEXT },
 		{ "finished_at", "finished", COLUMN_TEXT }, { "took_ms", "took", COLUMN_AGE }, { "outcome", "outcome", COLUMN_TEXT }, { "timeout_ms", "timeout", COLUMN_AGE },
 		{ "deadline_at", "deadline", COLUMN_TEXT }, { "unique", "unique key", COLUMN_TEXT }, { "require", "requires", COLUMN_TEXT }, { "argv", "command", COLUMN_TEXT },
-		{ "payload_size", "payload size", COLUMN_SIZE }, { "payload", "payload", COLUMN_TEXT }, { "payload_base64", "payload (base64)", COLUMN_TEXT },
+		{ "payload_size", "payload size", COLUMN_SIZE }, { "payload_sha256", "payload hash", COLUMN_TEXT }, { "payload", "payload", COLUMN_TEXT }, { "payload_base64", "payload (base64)", COLUMN_TEXT },
 		{ "stderr", "stderr", COLUMN_TEXT },
 	};
 	for (size_t i = 0; i < ELEMENTS(members); i++)
@@ -68,8 +69,14 @@ static void print_task(const json_t *row)
 int show_task(struct tool *t, const struct ref *ref)
 {
 	_cleanup_(arena_unrefp) struct arena *arena = NULL;
+	_cleanup_(freep) uint8_t *large = NULL;
 	const Troupe__Task *task;
-	int status = get_task(t, ref, tool_has(t, OPT_PAYLOAD), false, true, &arena, &task);
+	bool output = tool_has(t, OPT_OUTPUT);
+	int status = get_task(t, ref, output || tool_has(t, OPT_PAYLOAD), false, true, &arena, &task);
+	if (status == 0 && output && task->spec)
+		return payload_write(t, task->spec, tool_option(t, OPT_OUTPUT));
+	if (status == 0 && task->spec && tool_has(t, OPT_PAYLOAD))
+		status = payload_load(t, task->spec, &large);
 	if (status != 0)
 		return status;
 	json_t *row = row_of_task(task, clock_wall_ms());
@@ -97,6 +104,8 @@ int verb_get(struct tool *t)
 	_cleanup_(freep) struct ref *refs = NULL;
 	size_t n;
 	int status = tool_refs(t, 0, &refs, &n);
+	if (status == 0 && n > 1 && tool_has(t, OPT_OUTPUT))
+		status = tool_usage(t, "--output takes the payload of one task");
 	for (size_t i = 0; i < n && status == 0; i++) {
 		if (i && !tool_quiet(t))
 			putchar('\n');
@@ -151,7 +160,7 @@ int verb_result(struct tool *t)
 /* --- list --- */
 
 /* A dead task as submit --bulk reads it, under a new id. */
-static json_t *bulk_row(const Troupe__Task *task)
+static json_t *bulk_row(struct tool *t, const Troupe__Task *task, int *io_status)
 {
 	const Troupe__TaskSpec *s = task->spec;
 	json_t *row = json_object(), *argv = json_array(), *tags = json_array();
@@ -167,7 +176,10 @@ static json_t *bulk_row(const Troupe__Task *task)
 		json_array_append_new(argv, json_stringn((const char *)s->argv[i].data, s->argv[i].len));
 	for (size_t i = 0; i < s->n_tags; i++)
 		json_array_append_new(tags, json_string(s->tags[i]));
-	row_bytes_text(row, "payload", s->payload.data, s->payload.len);
+	if (s->blob)
+		*io_status = payload_export(t, s, row);
+	else
+		row_bytes_text(row, "payload", s->payload.data, s->payload.len);
 	if (json_is_null(json_object_get(row, "payload")))
 		json_object_del(row, "payload");
 	if (s->n_argv)
@@ -221,9 +233,9 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 			break;
 		const Troupe__Tasks *found = answer->tasks;
 		beyond = found->n_tasks > limit - n;
-		for (size_t i = 0; i < found->n_tasks && n < limit; i++, n++) {
+		for (size_t i = 0; i < found->n_tasks && n < limit && status == 0; i++, n++) {
 			if (export_lines)
-				print_line(bulk_row(found->tasks[i]));
+				print_line(bulk_row(t, found->tasks[i], &status));
 			else
 				emit_row(&em, row_of_task(found->tasks[i], now_ms));
 		}
