@@ -211,10 +211,16 @@ static int choose_and_say_started(struct turn *t, struct worker *w)
 	uint64_t *tokens = arena_alloc(turn_arena(t), w->waiting.n * sizeof(*tokens));
 	if (!tokens)
 		return -ENOMEM;
-	while (room-- && w->waiting.head) {
-		tokens[n++] = w->waiting.head->token;
-		task_list_add(&w->starting, w->waiting.head);
+	for (struct task *task, *next = w->waiting.head; (task = next) && room;) {
+		next = task->next;
+		if (task->fetch)
+			continue;
+		room--;
+		tokens[n++] = task->token;
+		task_list_add(&w->starting, task);
 	}
+	if (!n)
+		return 0;
 	Troupe__Started m = TROUPE__STARTED__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	m.tokens = tokens;
@@ -313,6 +319,8 @@ int worker_settle(struct turn *t, void *state)
 		r = say_outcomes(t, w);
 	if (!r)
 		r = say_revoked(t, w);
+	if (!r)
+		r = fetch_settle(t, w);
 	if (!r)
 		r = choose_and_say_started(t, w);
 	if (!r)

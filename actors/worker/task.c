@@ -97,7 +97,7 @@ struct task *task_free(struct task *t)
 {
 	if (!t)
 		return NULL;
-	assert(!t->list && !t->tier && t->due_index == SIZE_MAX);
+	assert(!t->list && !t->tier && !t->fetch && t->due_index == SIZE_MAX);
 	free(t->output);
 	free(t->stderr_tail);
 	free(t->note);

@@ -22,6 +22,7 @@ struct task {
 	const uint8_t *payload;
 	size_t payload_len;
 	char *payload_file;       /* owned; path of a file of ours with the payload, which the worker removes when the task is over. NULL: it is in payload */
+	struct fetch *fetch;      /* the payload is not all here yet: it may not begin. Of fetch.c; NULL: it may */
 	char **argv;              /* NULL-terminated */
 	size_t n_argv;
 	char **tags;

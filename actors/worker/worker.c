@@ -43,6 +43,7 @@ static void drop_payload(struct task *t)
 
 void worker_forget(struct worker *w, struct task *t)
 {
+	fetch_drop(w, t);
 	drop_payload(t);
 	task_list_remove(t);
 	task_table_remove(&w->held, t);
@@ -126,6 +127,8 @@ static int take(struct worker *w, const Troupe__Assignment *a)
 		return tokens_add(&w->revoked, a->token);
 	}
 	int r = task_new(a, &task, &e);
+	if (!r && a->blob && task->attempt.state != ATTEMPT_OVER && (r = fetch_begin(w, task, a->blob, &e)))
+		task_free(task);
 	if (r > 0)
 		log_error("an assignment that cannot be read", LOG_S("why", e.text), LOG_U("token", a->token));
 	if (r)
@@ -182,6 +185,7 @@ static int end_task(struct worker *w, uint64_t token, enum stop_why why, uint64_
 		struct exit_facts f = { .why = why, .answered = true };
 		struct exit_verdict v = exit_judge(&f);
 		attempt_stop(&task->attempt, why, 0, now_ms);
+		fetch_drop(w, task);
 		task_judge(task, &v);
 		task_list_add(&w->ended, task);
 	} else if (why == STOP_TAKEN) {
@@ -361,6 +365,7 @@ static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, s
 	w->pool = pool;
 	w->wished_ms = w->next_ms = w->progress_at_ms = TIME_NEVER;
 	w->frame_max = setup->limits->frame;
+	w->fetcher.folder = -1;
 
 	const struct tier_config c = {
 		.loop = actor_loop(a),
@@ -373,10 +378,13 @@ static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, s
 	if (!r)
 		r = codec ? program_open(&c, codec, &w->tier, e) : exec_open(&c, &w->tier, e);
 	if (!r)
+		r = fetcher_open(&w->fetcher, setup->state_dir, e);
+	if (!r)
 		r = actor_post(a, on_begin, NULL);
 	if (r) {
 		if (w->tier.ops)
 			w->tier.ops->close(w->tier.self);
+		fetcher_close(&w->fetcher);
 		free(w);
 		return r;
 	}
@@ -401,6 +409,7 @@ static void fini(void *state)
 	list_free(w, &w->running);
 	list_free(w, &w->ended);
 	list_free(w, &w->sent);
+	fetcher_close(&w->fetcher);
 	free(w->revoked.all);
 	free(w->kept.all);
 	free(w->in_work.all);
@@ -422,6 +431,7 @@ static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 	turn_sample(t, out, "troupe_worker_done_total", counter, "Attempts that ended well", (double)w->n_done);
 	turn_sample(t, out, "troupe_worker_failed_total", counter, "Attempts that did not", (double)w->n_failed);
 	turn_sample(t, out, "troupe_worker_given_back_total", counter, "Assignments given back unbegun", (double)w->n_given_back);
+	turn_sample(t, out, "troupe_worker_fetched_bytes_total", counter, "Of payloads too large for an assignment", (double)w->fetcher.n_bytes);
 	turn_sample(t, out, "troupe_worker_orphans_total", counter, "Processes that tasks left behind, reaped", (double)c->swept);
 	turn_sample(t, out, "troupe_worker_stray_lines_total", counter, "Lines or packets of a program that say nothing", (double)c->stray_lines);
 	turn_sample(t, out, "troupe_worker_program_starts_total", counter, "Starts of a long-lived program", (double)c->program_starts);
@@ -442,6 +452,7 @@ const struct actor_def worker_def = {
 	.handlers = handlers,
 	.connects = true,
 	.init = init,
+	.on_answer = fetch_answer,
 	.on_link = on_link,
 	.on_wake = on_wake,
 	.on_stop = on_stop,

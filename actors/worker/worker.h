@@ -1,13 +1,14 @@
 #pragma once
 /* A worker: takes assignments from its coordinator, has its tier do them, tells the outcomes.
  *
- *   waiting   assigned, not begun: may be given back
+ *   waiting   assigned, not begun: may be given back. While .fetch is set its payload is on the way
  *   running   with the tier
  *   ended     over, its outcome not told on the present connection
  *   sent      told; kept until the coordinator has it in its ledger
  *
  * Handlers and settle decide and speak, on_commit acts (it starts tasks and does what is due). What happens outside of a turn, such as the end of a process,
  * only changes lists and asks for a turn. The status cell names every token from before its attempt begins until its outcome is told. */
+#include "actors/worker/fetch.h"
 #include "actors/worker/tier.h"
 #include "common/actor/actor.h"
 
@@ -23,6 +24,7 @@ struct worker {
 
 	struct task_table held;
 	struct task_list waiting, starting, running, ended, sent;
+	struct fetcher fetcher;
 	struct tokens revoked, kept;      /* to be told */
 	struct tokens in_work;            /* scratch for the status cell */
 
