@@ -287,6 +287,35 @@ static void on_attach(const Troupe__Attach *a)
 	on_outcomes(a->outcomes, a->n_outcomes);
 }
 
+static void on_blob_get(const Troupe__Envelope *ask)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__BlobData d = TROUPE__BLOB_DATA__INIT;
+	Troupe__Failure f = TROUPE__FAILURE__INIT;
+	uint64_t offset = ask->blob_get->offset;
+	g.n_blob_asks++;
+	g.blob_offset = offset;
+	if (g.blob_silent)
+		return;
+	ck_assert_uint_lt(offset, g.blob_len);
+	env.reply_to = ask->id;
+	env.kind = g.blob_error ? TROUPE__KIND__ERROR : TROUPE__KIND__REPLY;
+	d.size = g.blob_len;
+	d.data = (ProtobufCBinaryData){ g.blob_len - offset, (uint8_t *)g.blob + offset };
+	if (g.blob_piece && d.data.len > g.blob_piece)
+		d.data.len = g.blob_piece;
+	f.code = g.blob_error;
+	f.text = (char *)"as the test wants it";
+	if (g.blob_error) {
+		env.body_case = TROUPE__ENVELOPE__BODY_ERROR;
+		env.error = &f;
+	} else {
+		env.body_case = TROUPE__ENVELOPE__BODY_BLOB_DATA;
+		env.blob_data = &d;
+	}
+	ck_assert_int_eq(peer_send(g.peer, &env), 0);
+}
+
 static void on_envelope(const Troupe__Envelope *env)
 {
 	switch ((int)env->body_case) {
@@ -304,6 +333,9 @@ static void on_envelope(const Troupe__Envelope *env)
 		numbers_add(&g.revoked, env->revoked->tokens, env->revoked->n_tokens);
 		numbers_add(&g.kept, env->revoked->kept, env->revoked->n_kept);
 		break;
+	case TROUPE__ENVELOPE__BODY_BLOB_GET:
+		on_blob_get(env);
+		break;
 	case TROUPE__ENVELOPE__BODY_PROGRESS:
 		g.n_progress++;
 		g.percent = env->progress->percent;
@@ -318,7 +350,7 @@ static void on_envelope(const Troupe__Envelope *env)
 static void on_envelopes(void *ctx, struct peer *p, struct arena *a, Troupe__Envelope **env, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		ck_assert_int_eq(env[i]->kind, TROUPE__KIND__SIGNAL);
+		ck_assert_int_eq(env[i]->kind, env[i]->body_case == TROUPE__ENVELOPE__BODY_BLOB_GET ? TROUPE__KIND__ASK : TROUPE__KIND__SIGNAL);
 		on_envelope(env[i]);
 	}
 }

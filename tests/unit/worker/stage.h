@@ -45,6 +45,13 @@ struct stage {
 	struct numbers started, revoked, kept;
 	Troupe__Outcome *outcomes[TELLS_MAX];
 	size_t n_outcomes;
+	/* what it says to BlobGet */
+	const uint8_t *blob;
+	size_t blob_len, blob_piece; /* at most so much at once; 0: all */
+	bool blob_silent;           /* nothing */
+	enum error_code blob_error; /* this, where it is set */
+	unsigned n_blob_asks;
+	uint64_t blob_offset;       /* of the last one */
 	unsigned n_progress, percent;
 	char progress_note[256];
 	uint64_t progress_token;
