@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """sweep.py BUILD [NTH]: a process of the node dies at each named point, at its first, second, ... NTH pass; the node recovers and the queue keeps its promises.
 
-The points are those of common/base/fault.c. Each round runs a small mixed load (done, failing once, delayed, cancelled, exec and lines) on a fresh node, in which one point is armed for
+The points are those of common/base/fault.c. Each round runs a small mixed load (done, failing once, delayed, cancelled, exec and lines, small and large) on a fresh node, in which one point is armed for
 one death. Afterwards: the point was hit; every acknowledged task is final, in the state that it must have; none came from nowhere; none had two live
 attempts; results are of the attempt that the ledger names; the ledger fits itself."""
 import collections, os, re, sys, time
@@ -13,9 +13,9 @@ most = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 here = os.path.dirname(os.path.abspath(__file__))
 tap = Tap()
 
-ROLE = {"submit": "coordinator", "dispatch": "coordinator", "complete": "coordinator", "attach": "coordinator", "cron": "coordinator", "recover": "coordinator", "worker": "worker", "spawn": "trouped",
+ROLE = {"submit": "coordinator", "dispatch": "coordinator", "complete": "coordinator", "attach": "coordinator", "cron": "coordinator", "blob": "coordinator", "recover": "coordinator", "worker": "worker", "spawn": "trouped",
         "down": "trouped", "order": "trouped"}
-PASSES = {"recover": 1, "order": 2, "cron": 1} # of one process: it recovers once in its life, and the load holds two orders and one run of a cron entry
+PASSES = {"recover": 1, "order": 2, "cron": 1, "blob": 1} # of one process: it recovers once in its life; the load holds two orders, a run of a cron entry and a large payload
 QUEUES = 'queue "exec" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }\nqueue "lines" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }'
 POOLS = '  pool "exec" { size = 2  mode = exec  queues = {"exec"}  command = {"' + here + '/task", "%(dir)s"} }\n' + \
         '  pool "lines" { size = 1  mode = lines  queues = {"lines"}  command = {"' + here + '/lines.py", "%(dir)s"} }'
@@ -56,6 +56,7 @@ def drive(node, spec, once):
         return None
 
     done = resilient(lambda: node.submit("exec", [{"payload": "0.01"}] * 6, 3)) + resilient(lambda: node.submit("lines", [{"payload": "0.01"}] * 10, 3))
+    done += resilient(lambda: node.submit("exec", [{"payload": "0.01\n" + "x" * 100000}], 3))
     later = resilient(lambda: node.submit("lines", [{"payload": "0", "delay": "300ms"}] * 3, 3))
     cancelled = resilient(lambda: node.submit("exec", [{"payload": "5"}], 3))
     resilient(lambda: node.troupe("cancel", *cancelled, "--yes", "--timeout", "2s").returncode in (0, 1) or None)
