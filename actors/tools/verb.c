@@ -95,7 +95,7 @@ const struct tool_verb tool_verbs[] = {
 	{ "queues", "cron preview", "CRON | EXPRESSION", "the next times, as a clock there shows them and in UTC",
 	  { "troupe cron preview nightly", "troupe cron preview '30 2 * * *' --zone Europe/Berlin --count 200" },
 	  ROWS | O(ZONE) | O(TIMES), 1, 1, verb_cron_preview },
-	{ "queues", "check-store", "", "compare the store's counters and indexes with a full scan; with --payload read large payloads and compare their hashes too",
+	{ "queues", "check-store", "", "compare the store's counters and indexes with a full scan",
 	  { "troupe check-store", "troupe check-store --json --timeout 10m" },
 	  O(JSON) | O(PAYLOAD), 0, 0, verb_check_store },
 
