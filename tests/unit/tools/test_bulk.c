@@ -47,6 +47,32 @@ START_TEST(a_string_payload_is_its_bytes_and_an_object_its_json)
 }
 END_TEST
 
+static int read_word(void *ctx, const char *path, struct arena *a, Troupe__TaskSpec *t, struct error *e)
+{
+	ck_assert_ptr_eq(ctx, &defaults);
+	if (strcmp(path, "/there") != 0)
+		return error_set(e, ERROR_NOT_FOUND, "%s: nothing there", path);
+	t->payload = (ProtobufCBinaryData){ 4, arena_copy(a, "word", 4) };
+	return 0;
+}
+
+#define HASH "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+START_TEST(a_payload_may_be_a_files_content_or_what_the_node_has)
+{
+	ck_assert_int_eq(line_at(1, "{\"payload_file\":\"/there\"}"), ERROR_BAD_REQUEST); /* nobody reads files here */
+	defaults.read_file = read_word;
+	defaults.ctx = &defaults;
+	ck_assert_int_eq(line_at(1, "{\"payload_file\":\"/there\"}"), 0);
+	payload_is("word");
+	ck_assert_int_eq(line_at(7, "{\"payload_file\":\"/else\"}"), ERROR_NOT_FOUND);
+	ck_assert_str_eq(error.text, "line 7: /else: nothing there");
+	ck_assert_int_eq(line_at(1, "{\"payload_sha256\":\"" HASH "\",\"payload_size\":100000}"), 0);
+	ck_assert_uint_eq(task->payload.len, 0);
+	ck_assert(task->blob && task->blob->size == 100000 && task->blob->sha256.len == 32 && task->blob->sha256.data[0] == 0xba && task->blob->sha256.data[31] == 0xad);
+}
+END_TEST
+
 START_TEST(every_member_reaches_the_task)
 {
 	ck_assert_int_eq(line_at(1, "{\"argv\":[\"make\",\"-C\",\"/srv\"],\"queue\":\"build\",\"priority\":\"high\",\"delay\":\"10m\",\"unique\":\"k\",\"unique_mode\":\"return\","
@@ -112,6 +138,10 @@ START_TEST(an_error_names_its_line_and_what_is_wrong)
 		{ "{\"payload\":1,\"max_attempts\":0}", "max_attempts" },
 		{ "{\"payload\":1,\"payload_base64\":\"AA==\"}", "exclude" },
 		{ "{\"payload_base64\":\"a*b\"}", "base64" },
+		{ "{\"payload\":1,\"payload_file\":\"x\"}", "exclude" },
+		{ "{\"payload_sha256\":\"" HASH "\"}", "payload_size" },
+		{ "{\"payload_sha256\":\"" HASH "\",\"payload_size\":0}", "payload_size" },
+		{ "{\"payload_sha256\":\"ba78\",\"payload_size\":9}", "64 hexadecimal" },
 		{ "{\"payload\":1,\"run_at\":\"tomorrow\"}", "tomorrow" },
 		{ "{\"payload\":1,\"unique_mode\":\"maybe\"}", "maybe" },
 	};
@@ -167,6 +197,7 @@ static Suite *suite(void)
 	TCase *c = tcase_create("bulk");
 	tcase_add_checked_fixture(c, setup, teardown);
 	tcase_add_test(c, a_string_payload_is_its_bytes_and_an_object_its_json);
+	tcase_add_test(c, a_payload_may_be_a_files_content_or_what_the_node_has);
 	tcase_add_test(c, every_member_reaches_the_task);
 	tcase_add_test(c, the_same_line_of_the_same_batch_has_the_same_id);
 	tcase_add_test(c, ids_of_a_batch_carry_over_but_never_into_the_time);
