@@ -286,7 +286,7 @@ END_TEST
 
 START_TEST(another_principals_wrong_bytes_spoil_nothing)
 {
-	static const struct who liar = { .peer = 7, .address = "session:liar", .incarnation = 1 };
+	static const struct who liar = { .peer = 7, .address = "topic:liar", .incarnation = 1 };
 	uint8_t wrong[100] = { 0 };
 	Troupe__BlobPut p;
 	put(0, 100);
