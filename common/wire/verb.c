@@ -5,7 +5,7 @@
 #define NUMBER(n) TROUPE__ENVELOPE__BODY_##n
 #define REQUEST(n, name, owner, role, reply) { NUMBER(n), name, OWNER_##owner, VERB_REQUEST, TROUPE__ROLE__##role, NUMBER(reply) }
 #define REPLY(n, name, owner) { NUMBER(n), name, OWNER_##owner, VERB_REPLY, TROUPE__ROLE__ROLE_NONE, 0 }
-#define NOTICE(n, name, owner) { NUMBER(n), name, OWNER_##owner, VERB_NOTICE, TROUPE__ROLE__ROLE_NONE, 0 }
+#define NOTICE(n, name, owner, role) { NUMBER(n), name, OWNER_##owner, VERB_NOTICE, TROUPE__ROLE__##role, 0 }
 
 /* In the order of their numbers: verb_find searches by halves. The pairs of the worker plane are notices, because neither side waits for the other. */
 /* clang-format off */
@@ -73,19 +73,19 @@ const struct verb verbs[] = {
 	REQUEST(BLOB_GET, "blob_get", COORDINATOR, VIEWER, BLOB_DATA),
 	REPLY(BLOB_DATA, "blob_data", COORDINATOR),
 
-	/* between a coordinator and its workers */
-	NOTICE(ATTACH, "attach", COORDINATOR),
-	NOTICE(ATTACHED, "attached", WORKER),
-	NOTICE(RUN, "run", WORKER),
-	NOTICE(STARTED, "started", COORDINATOR),
-	NOTICE(OUTCOMES, "outcomes", COORDINATOR),
-	NOTICE(OUTCOMES_ACK, "outcomes_ack", WORKER),
-	NOTICE(PROGRESS, "progress", COORDINATOR),
-	NOTICE(REVOKE, "revoke", WORKER),
-	NOTICE(REVOKED, "revoked", COORDINATOR),
-	NOTICE(ABORT, "abort", WORKER),
-	NOTICE(DRAIN, "drain", WORKER),
-	NOTICE(BEAT, "beat", COORDINATOR),
+	/* between a coordinator and its workers: those of the node, which need no role, and clients that attach */
+	NOTICE(ATTACH, "attach", COORDINATOR, SUBMITTER),
+	NOTICE(ATTACHED, "attached", WORKER, ROLE_NONE),
+	NOTICE(RUN, "run", WORKER, ROLE_NONE),
+	NOTICE(STARTED, "started", COORDINATOR, SUBMITTER),
+	NOTICE(OUTCOMES, "outcomes", COORDINATOR, SUBMITTER),
+	NOTICE(OUTCOMES_ACK, "outcomes_ack", WORKER, ROLE_NONE),
+	NOTICE(PROGRESS, "progress", COORDINATOR, SUBMITTER),
+	NOTICE(REVOKE, "revoke", WORKER, ROLE_NONE),
+	NOTICE(REVOKED, "revoked", COORDINATOR, SUBMITTER),
+	NOTICE(ABORT, "abort", WORKER, ROLE_NONE),
+	NOTICE(DRAIN, "drain", WORKER, ROLE_NONE),
+	NOTICE(BEAT, "beat", COORDINATOR, SUBMITTER),
 
 	/* a topic */
 	REQUEST(PUBLISH, "publish", TOPIC, ROLE_NONE, PUBLISHED),

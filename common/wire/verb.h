@@ -7,7 +7,7 @@ enum verb_owner { OWNER_ACTOR, OWNER_SUPERVISOR, OWNER_COORDINATOR, OWNER_WORKER
 enum verb_kind {
 	VERB_REQUEST,  /* an ASK; answered by verb .reply or by error */
 	VERB_REPLY,
-	VERB_NOTICE,   /* a SIGNAL, no answer */
+	VERB_NOTICE,   /* no answer is waited for */
 };
 struct verb {
 	int number;               /* Troupe__Envelope__BodyCase */

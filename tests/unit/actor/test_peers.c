@@ -47,6 +47,23 @@ START_TEST(a_client_may_do_what_its_role_allows_and_no_more)
 }
 END_TEST
 
+START_TEST(a_submitter_may_say_what_a_worker_says)
+{
+	Troupe__Attach attach = TROUPE__ATTACH__INIT;
+	Troupe__Purge purge = TROUPE__PURGE__INIT;
+	w.role = TROUPE__ROLE__SUBMITTER;
+	actor_starts(NULL);
+	client_dials("");
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
+	env.attach = &attach;
+	answered(ask_envelope(&env), "attached", "");
+	env.body_case = TROUPE__ENVELOPE__BODY_PURGE;
+	env.purge = &purge;
+	refused(ask_envelope(&env), ERROR_NOT_ALLOWED);
+}
+END_TEST
+
 START_TEST(a_uid_that_no_rule_names_may_not_even_ping)
 {
 	Troupe__Ping ping = TROUPE__PING__INIT;
@@ -99,7 +116,7 @@ START_TEST(a_peer_that_claims_the_address_of_another_process_is_a_client)
 	client_dials("worker:p/1");
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
 	env.attach = &attach;
-	refused(ask_envelope(&env), ERROR_NOT_ALLOWED);
+	answered(ask_envelope(&env), "attached", "");
 	answered(ask("from", ""), "", "");
 }
 END_TEST
@@ -280,6 +297,7 @@ static Suite *peers_suite(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, a_verb_that_nobody_knows_or_handles_is_refused_with_the_id_of_the_ask);
 	tcase_add_test(c, a_client_may_do_what_its_role_allows_and_no_more);
+	tcase_add_test(c, a_submitter_may_say_what_a_worker_says);
 	tcase_add_test(c, a_uid_that_no_rule_names_may_not_even_ping);
 	tcase_add_test(c, a_reload_changes_the_roles_of_those_who_are_connected);
 	tcase_add_test(c, a_peer_whose_pid_the_supervisor_confirms_is_an_actor);
