@@ -64,7 +64,7 @@ static int load_lease(void *ctx, struct slice key, struct slice value)
 	if (!w)
 		w = worker_add(c, r->worker, r->incarnation);
 	struct lease *x = w ? lease_add(&c->leases, w, r->token, &id) : NULL;
-	if (!x) {
+	if (!x || outside_loaded(c, w, x, r->heartbeat_ms)) {
 		l->error = -ENOMEM;
 		return 1;
 	}
@@ -103,11 +103,12 @@ int coordinator_begin(struct turn *t, void *state, void *arg)
 	char boot_id[40];
 	steady_boot_id(boot_id);
 	steady_begin(&c->steady, &c->meta, turn_boot_ms(t), turn_wall_ms(t), boot_id);
-	for (struct worker *w = c->workers; w; w = w->next) {
-		int r = turn_monitor(t, w->address, w->incarnation);
+	for (struct worker *w = c->workers, *next; w; w = next) {
+		next = w->next;
+		w->monitored = !w->outside;
+		int r = w->outside ? outside_recover(t, c, w) : turn_monitor(t, w->address, w->incarnation);
 		if (r)
-			return r;
-		w->monitored = true;
+			return r > 0 ? -EIO : r;
 	}
 	fault_point("recover.after_monitor");
 	return blob_wake(t, c);
@@ -129,6 +130,8 @@ static void fini(void *state)
 	free(c->dirty_keys);
 	free(c->ended);
 	free(c->batch_news);
+	if (c->eye)
+		c->eye->close(c->eye->ctx);
 	free(c->log);
 	free(c->followers);
 	free(c);
@@ -155,7 +158,7 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 	limits_read(c, setup);
 	rng_system(&seed, sizeof seed);
 	rng_seed(&c->rng, seed);
-	c->wake_ms = TIME_NEVER;
+	c->wake_ms = c->outside_due_ms = TIME_NEVER;
 	c->blobs.folder = -1;
 	c->shape = 1;
 	int r = store_read(store, &view);
@@ -190,6 +193,7 @@ static int init(struct actor *a, const Troupe__Setup *setup, void **ret_state, s
 	if (r)
 		return r;
 	*ret_state = c;
+	c->eye = outside_eye_open(a); /* without it their heartbeat alone counts */
 	fault_point("recover.after_open");
 	log_info("ledger opened", LOG_U("queues", c->n_queues), LOG_U("leases", c->leases.n), LOG_U("next_seq", c->meta.next_seq));
 	return actor_post(a, coordinator_begin, NULL);
@@ -296,6 +300,8 @@ static int on_wake(struct turn *t, void *state, uint64_t now_ms)
 		r = crew_wake(t, c);
 	if (!r)
 		r = blob_wake(t, c);
+	if (!r)
+		r = outside_wake(t, c);
 	return r > 0 ? -EIO : r;
 }
 
@@ -326,7 +332,8 @@ static int on_client_gone(struct turn *t, void *state, uint64_t peer)
 {
 	watch_forget_peer(state, peer);
 	follow_forget_peer(state, peer);
-	return 0;
+	int r = outside_gone(t, state, peer);
+	return r > 0 ? -EIO : r;
 }
 
 static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
@@ -353,6 +360,7 @@ static void metrics(void *state, struct turn *t, Troupe__Metrics *out)
 	}
 	turn_sample(t, out, "troupe_coordinator_leases", gauge, "Tasks that are with workers", (double)c->leases.n);
 	turn_sample(t, out, "troupe_coordinator_workers", gauge, "Workers that are known", (double)c->n_workers);
+	turn_sample(t, out, "troupe_coordinator_workers_outside", gauge, "Workers among them that attached from outside", (double)c->n_outside);
 	turn_sample(t, out, "troupe_coordinator_watches", gauge, "Tasks whose end somebody waits for", (double)c->n_watches);
 	turn_sample(t, out, "troupe_coordinator_stale_outcomes_total", counter, "Outcomes refused for their token", (double)c->n_stale);
 	turn_sample(t, out, "troupe_coordinator_returned_total", counter, "Leases that came back unbegun", (double)c->n_handed_back);
@@ -368,6 +376,7 @@ static const struct actor_handler handlers[] = {
 	{ TROUPE__ENVELOPE__BODY_ATTACH, on_attach },
 	{ TROUPE__ENVELOPE__BODY_REVOKED, on_revoked },
 	{ TROUPE__ENVELOPE__BODY_PROGRESS, on_progress },
+	{ TROUPE__ENVELOPE__BODY_BEAT, on_beat },
 	{ TROUPE__ENVELOPE__BODY_GET, on_get },
 	{ TROUPE__ENVELOPE__BODY_LIST, on_list },
 	{ TROUPE__ENVELOPE__BODY_WAIT, on_wait },

@@ -2,9 +2,9 @@
 /* coordinator:NAME, the durable task queues and the pool of workers.
  *
  * What is on disk is the ledger (ledger.h). In memory is only what is in flight: leases, workers, who waits for what; and the queues with their counters.
- * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, finish.c is what follows from the end of
- * an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c and look.c are the
- * operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
+ * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, outside.c those that are not of the tree, finish.c is what
+ * follows from the end of an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c
+ * and look.c are the operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
  * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name; blob.c keeps large payloads.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include "actors/coordinator/blob.h"
 #include "actors/coordinator/ledger.h"
+#include "actors/coordinator/outside.h"
 #include "actors/coordinator/sched.h"
 #include "actors/coordinator/steady.h"
 #include "common/base/rng.h"
@@ -109,6 +110,7 @@ struct lease {
 	uint32_t rank, requirement, run, attempt;
 	bool cancel, has_state, needs_record;
 	bool started;
+	bool unknown;                   /* read from the store, of a worker from outside: whether it has begun nobody has said yet */
 	uint64_t given_at_ms, started_at_ms; /* steady clock */
 	struct worker *worker;
 	uint32_t percent;
@@ -161,6 +163,7 @@ struct worker {
 	size_t n_down_tokens;
 	uint32_t pending_pid;
 	uint64_t down_by_ms;
+	struct outside *outside;        /* NULL: a worker of the tree */
 	struct worker *next;
 };
 
@@ -207,6 +210,9 @@ struct coordinator {
 	size_t n_batch_news, room_batch_news;
 	struct worker *workers;
 	size_t n_workers;
+	const struct outside_eye *eye;        /* NULL: processes cannot be seen */
+	size_t n_outside;
+	uint64_t outside_number, outside_due_ms;
 
 	struct watch **watch_buckets;
 	size_t n_watches;
@@ -383,6 +389,7 @@ int on_batch_ask(struct turn *t, void *state, const struct message *m);
 /* --- crew.c --- */
 struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
 struct worker *worker_add(struct coordinator *c, const char *address, uint64_t incarnation); /* NULL without memory */
+void worker_free(struct coordinator *c, struct worker *w); /* its leases must be gone */
 void workers_free(struct coordinator *c);
 bool worker_may_work(const struct worker *w);
 int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env); /* a connection that is gone is no error */
@@ -396,6 +403,22 @@ int crew_link(struct turn *t, void *state, const char *address, uint64_t incarna
 int crew_down(struct turn *t, void *state, const Troupe__Down *d);
 int crew_wake(struct turn *t, struct coordinator *c); /* the dead whose connection does not end */
 int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue *q); /* what has not begun */
+
+/* --- outside.c --- */
+bool outside_is(const char *address);
+/* Who attaches, known already or new. 0 with *ret; a code, said by turn_fail; negative. */
+int outside_attach(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret);
+struct worker *outside_of(struct coordinator *c, uint64_t peer); /* NULL: this connection has not attached */
+void outside_heard(struct turn *t, struct worker *w);            /* any word of it; no-op for a worker of the tree */
+int on_beat(struct turn *t, void *state, const struct message *m);
+int outside_gone(struct turn *t, struct coordinator *c, uint64_t peer); /* a connection has ended */
+int outside_wake(struct turn *t, struct coordinator *c);
+/* Of a lease that was read from the store; then, in the first turn, who of them lives. */
+int outside_loaded(struct coordinator *c, struct worker *w, struct lease *l, uint64_t heartbeat_ms);
+int outside_recover(struct turn *t, struct coordinator *c, struct worker *w); /* w may be gone after it */
+void outside_free(struct coordinator *c, struct worker *w);
+bool outside_silent(const struct worker *w);
+const char *outside_why(struct turn *t, const struct worker *w); /* why it takes nothing now, for people; NULL: it does, or it is of the tree */
 
 /* --- finish.c --- */
 /* The end of an attempt: all rows, counters, log, notices. The lease is freed. quick: the next attempt needs no delay (the worker died, not the task). */

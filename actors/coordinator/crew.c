@@ -1,5 +1,6 @@
 /* The workers: who they are, what they hold, what they say.
  *
+ * Those of the tree, that is; outside.c knows the others, and what is different with them.
  * A worker is known from its first Attach, or from a lease that names it, until its DOWN has been dealt with. A DOWN overtakes the dead one's last words, which are
  * still in its socket: so it is kept until the connection has ended too, and only then do the leases that are left go back. */
 #include <errno.h>
@@ -45,8 +46,9 @@ struct worker *worker_add(struct coordinator *c, const char *address, uint64_t i
 	return w;
 }
 
-static void worker_free(struct coordinator *c, struct worker *w)
+void worker_free(struct coordinator *c, struct worker *w)
 {
+	outside_free(c, w);
 	for (struct worker **at = &c->workers; *at; at = &(*at)->next)
 		if (*at == w) {
 			*at = w->next;
@@ -67,7 +69,7 @@ void workers_free(struct coordinator *c)
 
 bool worker_may_work(const struct worker *w)
 {
-	return w->attached && w->peer && !w->draining && !w->down && !*w->broken;
+	return w->attached && w->peer && !w->draining && !w->down && !*w->broken && !outside_silent(w);
 }
 
 int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env)
@@ -83,13 +85,15 @@ int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env)
 	return r;
 }
 
-/* Who says it, and is it who it claims to be: a worker of this node that has attached. */
+/* Who says it, and is it who it claims to be: a worker that has attached. */
 static int sender(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret)
 {
 	struct error e = { 0 };
-	*ret = worker_find(c, m->sender.address, m->sender.incarnation);
-	if (*ret)
+	*ret = *m->sender.address ? worker_find(c, m->sender.address, m->sender.incarnation) : outside_of(c, m->sender.peer);
+	if (*ret) {
+		outside_heard(t, *ret);
 		return 0;
+	}
 	error_set(&e, ERROR_STATE, "%s has not attached", *m->sender.address ? m->sender.address : "a client");
 	return turn_fail(t, &e);
 }
@@ -263,23 +267,35 @@ static int push_abort(struct turn *t, struct worker *w, Troupe__Abort *m)
 	return m->n_tokens ? worker_push(t, w, &env) : 0;
 }
 
-int on_attach(struct turn *t, void *state, const struct message *m)
+/* One of the tree: its supervisor will say when it is dead. */
+static int attach_of_tree(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret)
 {
-	struct coordinator *c = state;
-	const Troupe__Attach *a = m->env->attach;
 	struct error e = { 0 };
 	if (strncmp(m->sender.address, "worker:", 7) != 0) {
-		error_set(&e, ERROR_NOT_ALLOWED, "only a worker of this node attaches");
+		error_set(&e, ERROR_NOT_ALLOWED, "%s is no worker of this node", m->sender.address);
 		return turn_fail(t, &e);
 	}
 	struct worker *w = worker_find(c, m->sender.address, m->sender.incarnation);
 	if (!w && !(w = worker_add(c, m->sender.address, m->sender.incarnation)))
 		return -ENOMEM;
-	fault_point("attach.after_parse");
-	int r = describe(c, w, m, a);
-	if (!r && !w->monitored)
-		r = turn_monitor(t, w->address, w->incarnation);
+	*ret = w;
+	if (w->monitored)
+		return 0;
 	w->monitored = true;
+	return turn_monitor(t, w->address, w->incarnation);
+}
+
+int on_attach(struct turn *t, void *state, const struct message *m)
+{
+	struct coordinator *c = state;
+	const Troupe__Attach *a = m->env->attach;
+	struct worker *w;
+	fault_point("attach.after_parse");
+	int r = *m->sender.address ? attach_of_tree(t, c, m, &w) : outside_attach(t, c, m, &w);
+	if (!r)
+		r = describe(c, w, m, a);
+	if (r)
+		return r;
 
 	Troupe__Attached out = TROUPE__ATTACHED__INIT;
 	Troupe__Abort cancel = TROUPE__ABORT__INIT, late = TROUPE__ABORT__INIT;
@@ -303,7 +319,7 @@ int on_attach(struct turn *t, void *state, const struct message *m)
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACHED;
 	env.attached = &out;
-	r = worker_push(t, w, &env);
+	r = m->env->kind == TROUPE__KIND__ASK ? turn_reply(t, m, &env) : worker_push(t, w, &env);
 	if (!r)
 		r = push_abort(t, w, &cancel);
 	return r ? r : push_abort(t, w, &late);
@@ -476,7 +492,8 @@ static Troupe__WorkerRow *row_of(struct turn *t, const struct coordinator *c, co
 	row->failed = w->n_failed;
 	row->held = w->held;
 	row->draining = w->draining;
-	row->broken = w->down ? (char *)"dead, its family is not proven empty" : !w->attached ? (char *)"not connected" : (char *)w->broken;
+	const char *outside = outside_why(t, w);
+	row->broken = outside ? (char *)outside : w->down ? (char *)"dead, its family is not proven empty" : !w->attached ? (char *)"not connected" : (char *)w->broken;
 	row->queues = w->group ? w->group->queues : NULL;
 	row->n_queues = w->group ? w->group->n_queues : 0;
 	for (const struct lease *l = w->leases; l; l = l->next)

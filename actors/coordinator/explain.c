@@ -100,7 +100,7 @@ static void count_takers(const struct why *w, const struct queue *q, const struc
 			continue;
 		x->able++;
 		x->free_now += pool_can(v->group->pool, need, true);
-		x->gone += !v->attached || v->down;
+		x->gone += !v->attached || v->down || outside_silent(v);
 		x->draining += v->draining;
 		if (*v->broken) {
 			x->broken++;
@@ -235,6 +235,9 @@ static const char *running(struct why *w, const struct lease *l)
 		return arena_printf(w->a, "%s died; waiting for pid %u of its family to die before the next attempt", v->address, v->pending_pid);
 	if (v->down)
 		return arena_printf(w->a, "%s died; its last words are being read", v->address);
+	const char *away = outside_why(w->t, v);
+	if (away)
+		return arena_printf(w->a, "given to %s, which is %s", v->address, away);
 	if (!v->attached)
 		return arena_printf(w->a, "given to %s, which is not connected now: the lease holds until it comes back or is seen dead", v->address);
 	if (l->cancel)

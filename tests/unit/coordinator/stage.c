@@ -38,6 +38,7 @@ static void open_all(struct stage *s)
 		abort();
 	}
 	rng_seed(&s->c->rng, s->seed++);
+	s->c->eye = s->eye;
 	s->wake_at_ms = TIME_NEVER;
 }
 

@@ -23,6 +23,7 @@ struct stage {
 	Troupe__QueuePolicy *queues[STAGE_QUEUES_MAX], defaults;
 	Troupe__RetryPolicy retry;
 	struct coordinator *c;
+	const struct outside_eye *eye; /* of the next coordinator that opens; NULL: it sees no processes */
 	uint64_t now_ms, wall_ms, seed;
 	uint64_t wake_at_ms;           /* TIME_NEVER: nothing is wished */
 	struct sent *sent;             /* of the last committed turn */
