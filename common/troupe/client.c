@@ -232,6 +232,7 @@ int client_open(const struct client_config *config, struct client **ret, struct 
 	id_maker_init(&c->ids, rng_next(&c->rng));
 	c->timeout_ms = config->timeout_ms ? config->timeout_ms : CLIENT_TIMEOUT_MS;
 	c->on_push = config->on_push;
+	c->on_link = config->on_link;
 	c->ctx = config->ctx;
 	c->deadline_ms = TIME_NEVER;
 	code = loop_open(&c->loop);

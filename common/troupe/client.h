@@ -29,6 +29,8 @@ struct client_config {
 	uint64_t timeout_ms;      /* of asks that name none; 0: CLIENT_TIMEOUT_MS */
 	/* Messages that answer nothing, such as Finished after a submit with notify. env lives until the return (keep it with arena_ref). May be NULL. */
 	void (*on_push)(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env);
+	/* The connection to an actor stands, or has ended; what is started from here travels on the present or the next one. May be NULL. */
+	void (*on_link)(void *ctx, const char *address, bool up);
 	void *ctx;
 };
 

@@ -199,6 +199,12 @@ static void link_connect(struct link *l)
 		link_locate(l);
 }
 
+static void tell_link(const struct link *l, bool up)
+{
+	if (!is_front(l) && l->client->on_link)
+		l->client->on_link(l->client->ctx, l->address, up);
+}
+
 void link_up(struct link *l)
 {
 	if (l->was_up)
@@ -207,6 +213,7 @@ void link_up(struct link *l)
 	l->was_up = true;
 	l->tries = 0;
 	l->hold_until_ms = 0;
+	tell_link(l, true);
 	link_send(l);
 }
 
@@ -246,6 +253,8 @@ void link_down(struct link *l, const struct error *why)
 		link_give_up(l, &e);
 	else
 		link_retry_later(l, &e);
+	if (before == LINK_UP)
+		tell_link(l, false);
 }
 
 void link_tick(struct link *l, uint64_t now_ms, uint64_t *deadline_ms)

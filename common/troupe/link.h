@@ -48,6 +48,7 @@ struct client {
 	char dir[108];
 	uint64_t timeout_ms;
 	void (*on_push)(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env);
+	void (*on_link)(void *ctx, const char *address, bool up);
 	void *ctx;
 	struct loop *loop;
 	struct peer_hub *hub;

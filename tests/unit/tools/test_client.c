@@ -14,7 +14,7 @@ static struct client *client;
 static struct arena *arena;
 static const Troupe__Envelope *answer;
 static struct error error;
-static size_t n_pushed;
+static size_t n_pushed, n_up, n_down;
 
 static void on_push(void *ctx, const char *from, struct arena *a, const Troupe__Envelope *env)
 {
@@ -22,10 +22,17 @@ static void on_push(void *ctx, const char *from, struct arena *a, const Troupe__
 	n_pushed += env->body_case == TROUPE__ENVELOPE__BODY_FINISHED;
 }
 
+static void on_link(void *ctx, const char *address, bool up)
+{
+	ck_assert_str_eq(address, "echo:1");
+	n_up += up;
+	n_down += !up;
+}
+
 static void setup(void)
 {
 	fake_node_start(&node);
-	struct client_config c = { .run_dir = node.dir, .program = "test", .on_push = on_push };
+	struct client_config c = { .run_dir = node.dir, .program = "test", .on_push = on_push, .on_link = on_link };
 	ck_assert_int_eq(client_open(&c, &client, &error), 0);
 }
 
@@ -90,6 +97,19 @@ START_TEST(an_actor_that_dies_in_the_middle_is_a_pause)
 	ck_assert_uint_eq(ids, 1);
 	ck_assert_uint_eq(client_reconnects(client), 1);
 	ck_assert_uint_eq(client_resends(client), 1);
+}
+END_TEST
+
+START_TEST(the_ends_of_connections_are_told)
+{
+	ck_assert_int_eq(ask("hello", 5000), 0);
+	ck_assert_uint_eq(n_up, 1);
+	ck_assert_int_eq(ask("again", 5000), 0);
+	ck_assert_uint_eq(n_up, 1);
+	ck_assert_uint_eq(n_down, 0);
+	ck_assert_int_eq(ask("die-once", 10000), 0);
+	ck_assert_uint_eq(n_up, 2);
+	ck_assert_uint_eq(n_down, 1);
 }
 END_TEST
 
@@ -300,6 +320,7 @@ static Suite *suite(void)
 	tcase_add_test(c, an_ask_finds_the_actor_and_is_answered);
 	tcase_add_test(c, an_ask_that_nobody_answers_ends_at_its_deadline);
 	tcase_add_test(c, an_actor_that_dies_in_the_middle_is_a_pause);
+	tcase_add_test(c, the_ends_of_connections_are_told);
 	tcase_add_test(c, what_may_not_be_done_twice_is_not_sent_twice);
 	tcase_add_test(c, busy_is_a_value_with_a_time_to_come_back);
 	tcase_add_test(c, an_actor_on_its_way_down_is_asked_again);
