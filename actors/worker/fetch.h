@@ -7,7 +7,7 @@
  * that the payload is lost, or has other bytes than were submitted, the task is rejected: nobody can run it before somebody has sent the payload again. */
 #include <stdbool.h>
 #include <stdint.h>
-#include "actors/worker/task.h"
+#include "common/work/task.h"
 #include "common/actor/actor.h"
 
 struct worker;

@@ -9,7 +9,7 @@
  * Handlers and settle decide and speak, on_commit acts (it starts tasks and does what is due). What happens outside of a turn, such as the end of a process,
  * only changes lists and asks for a turn. The status cell names every token from before its attempt begins until its outcome is told. */
 #include "actors/worker/fetch.h"
-#include "actors/worker/tier.h"
+#include "common/work/tier.h"
 #include "common/actor/actor.h"
 
 #define WORKER_HELD_MAX 8192u /* tasks in all lists; more is given back at once */

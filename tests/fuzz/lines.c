@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker/json_scan.h"
-#include "actors/worker/lines.h"
+#include "common/work/json_scan.h"
+#include "common/work/lines.h"
 #include "common/wire/base64.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker/packet4.h"
+#include "common/work/packet4.h"
 #include "proto/program.pb-c.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "actors/worker/family.h"
+#include "common/work/family.h"
 #include "common/base/file.h"
 
 #define COORDINATOR "coordinator:main"

@@ -3,12 +3,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
-#include "actors/worker/attempt.h"
-#include "actors/worker/capture.h"
-#include "actors/worker/environment.h"
-#include "actors/worker/exit.h"
-#include "actors/worker/oom.h"
-#include "actors/worker/tier.h"
+#include "common/work/attempt.h"
+#include "common/work/capture.h"
+#include "common/work/environment.h"
+#include "common/work/exit.h"
+#include "common/work/oom.h"
+#include "common/work/tier.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 

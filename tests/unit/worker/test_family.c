@@ -8,10 +8,10 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "actors/worker/family.h"
-#include "actors/worker/spawn.h"
-#include "actors/worker/tier.h"
-#include "actors/worker/workdir.h"
+#include "common/work/family.h"
+#include "common/work/spawn.h"
+#include "common/work/tier.h"
+#include "common/work/workdir.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"

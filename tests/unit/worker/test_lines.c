@@ -2,8 +2,8 @@
 #include "tests/suite.h"
 #include <jansson.h>
 #include <string.h>
-#include "actors/worker/json_scan.h"
-#include "actors/worker/lines.h"
+#include "common/work/json_scan.h"
+#include "common/work/lines.h"
 #include "common/base/cleanup.h"
 #include "common/wire/base64.h"
 

@@ -2,7 +2,7 @@
 #include "tests/suite.h"
 #include <stdio.h>
 #include <string.h>
-#include "actors/worker/packet4.h"
+#include "common/work/packet4.h"
 #include "common/base/cleanup.h"
 #include "proto/program.pb-c.h"
 

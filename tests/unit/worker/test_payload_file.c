@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "actors/worker/family.h"
-#include "actors/worker/tier.h"
+#include "common/work/family.h"
+#include "common/work/tier.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/file.h"

@@ -1,4 +1,4 @@
-#include "actors/worker/attempt.h"
+#include "common/work/attempt.h"
 
 #include <assert.h>
 

@@ -1,7 +1,7 @@
 #pragma once
 /* All that a process of the exec tier is started with. */
-#include "actors/worker/environment.h"
-#include "actors/worker/workdir.h"
+#include "common/work/environment.h"
+#include "common/work/workdir.h"
 
 struct exec_plan {
 	int ours[3];            /* of its pipes; [0] is -1 where its stdin is a file */

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "actors/worker/environment.h"
-#include "actors/worker/program.h"
-#include "actors/worker/spawn.h"
+#include "common/work/environment.h"
+#include "common/work/program.h"
+#include "common/work/spawn.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"

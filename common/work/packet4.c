@@ -1,4 +1,4 @@
-#include "actors/worker/packet4.h"
+#include "common/work/packet4.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "actors/worker/says.h"
+#include "common/work/says.h"
 
 #include "common/base/cleanup.h"
 #include "common/base/log.h"

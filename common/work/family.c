@@ -1,4 +1,4 @@
-#include "actors/worker/family.h"
+#include "common/work/family.h"
 
 #include <dirent.h>
 #include <errno.h>

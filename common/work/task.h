@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "actors/worker/attempt.h"
-#include "actors/worker/exit.h"
+#include "common/work/attempt.h"
+#include "common/work/exit.h"
 #include "common/base/error.h"
 #include "common/wire/id.h"
 #include "proto/work.pb-c.h"

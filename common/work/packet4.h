@@ -3,7 +3,7 @@
  *
  * A packet of length 0, one that cannot be decoded, and one that makes no sense are stray: the next one begins where their length says. A length above
  * message_max is no length at all, but most often text that somebody printed: what follows cannot be trusted, and the program is lost. */
-#include "actors/worker/program_codec.h"
+#include "common/work/program_codec.h"
 
 #define PACKET4_HEAD 4u
 

@@ -2,7 +2,7 @@
 /* What a long-lived program and its worker say to each other, and how it stands on the two pipes: a codec for each tier. Pure. */
 #include <stdbool.h>
 #include <stdint.h>
-#include "actors/worker/buffer.h"
+#include "common/work/buffer.h"
 #include "common/base/error.h"
 #include "common/wire/arena.h"
 #include "common/wire/id.h"

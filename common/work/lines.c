@@ -1,11 +1,11 @@
-#include "actors/worker/lines.h"
+#include "common/work/lines.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker/json_scan.h"
+#include "common/work/json_scan.h"
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
 #include "common/wire/base64.h"

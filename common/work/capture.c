@@ -1,4 +1,4 @@
-#include "actors/worker/capture.h"
+#include "common/work/capture.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #pragma once
 /* The environment of a program: a clean base from our own, the pool's, the task's. What is set later wins. Pure but for getenv. */
-#include "actors/worker/task.h"
+#include "common/work/task.h"
 #include "proto/config.pb-c.h"
 
 struct environment { char **all; size_t n, room; }; /* all is NULL-terminated */

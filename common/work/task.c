@@ -1,4 +1,4 @@
-#include "actors/worker/task.h"
+#include "common/work/task.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -11,7 +11,7 @@
  * The payload is a string where it is UTF-8, payload_b64 where it is not, and inline JSON where its content type is application/json and it is; a large one
  * is a file, whose path is payload_file instead. A result that is a string is stored as its bytes, any other JSON value as the text that the program wrote. Members that are not known here are ignored; of
  * those that are, each must have its type. Lines from the program are untrusted. */
-#include "actors/worker/program_codec.h"
+#include "common/work/program_codec.h"
 
 /* One line without its newline; it is changed in place, and *ret points into it. 0, or ERROR_BAD_REQUEST: stray output.
  * ERROR_VERSION: a hello of another version. */

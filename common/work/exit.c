@@ -1,4 +1,4 @@
-#include "actors/worker/exit.h"
+#include "common/work/exit.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 #pragma once
 /* The inside of the tiers with a long-lived program: program.c is its life, program_io.c its pipes and what is said on them, program_task.c the tasks in it. */
-#include "actors/worker/capture.h"
-#include "actors/worker/oom.h"
-#include "actors/worker/program_codec.h"
-#include "actors/worker/says.h"
-#include "actors/worker/tier.h"
-#include "actors/worker/workdir.h"
+#include "common/work/capture.h"
+#include "common/work/oom.h"
+#include "common/work/program_codec.h"
+#include "common/work/says.h"
+#include "common/work/tier.h"
+#include "common/work/workdir.h"
 #include "common/base/heap.h"
 
 #define PROGRAM_ID_BUCKETS 1024

@@ -16,12 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "actors/worker/capture.h"
-#include "actors/worker/exec_plan.h"
-#include "actors/worker/family.h"
-#include "actors/worker/oom.h"
-#include "actors/worker/spawn.h"
-#include "actors/worker/tier.h"
+#include "common/work/capture.h"
+#include "common/work/exec_plan.h"
+#include "common/work/family.h"
+#include "common/work/oom.h"
+#include "common/work/spawn.h"
+#include "common/work/tier.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"

@@ -1,4 +1,4 @@
-#include "actors/worker/buffer.h"
+#include "common/work/buffer.h"
 
 #include <assert.h>
 #include <errno.h>

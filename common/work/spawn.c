@@ -1,6 +1,6 @@
 /* vfork: the child borrows our memory until it execs, so no page table is copied, and it can say
  * in a plain variable why exec failed; the kernel lets us go on only when it has exec'd or ended. In between it may only make system calls. */
-#include "actors/worker/spawn.h"
+#include "common/work/spawn.h"
 
 #include <errno.h>
 #include <linux/close_range.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "actors/worker/program.h"
+#include "common/work/program.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"

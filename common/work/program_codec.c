@@ -1,4 +1,4 @@
-#include "actors/worker/program_codec.h"
+#include "common/work/program_codec.h"
 
 #include <errno.h>
 

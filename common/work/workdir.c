@@ -1,4 +1,4 @@
-#include "actors/worker/workdir.h"
+#include "common/work/workdir.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,9 +3,9 @@
  * told and forgotten is the worker's business. Everything runs on the loop's thread and nothing blocks. */
 #include <stdbool.h>
 #include <stdint.h>
-#include "actors/worker/family.h"
-#include "actors/worker/program_codec.h"
-#include "actors/worker/task.h"
+#include "common/work/family.h"
+#include "common/work/program_codec.h"
+#include "common/work/task.h"
 #include "common/io/loop.h"
 #include "proto/config.pb-c.h"
 

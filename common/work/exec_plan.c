@@ -1,11 +1,11 @@
-#include "actors/worker/exec_plan.h"
+#include "common/work/exec_plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "actors/worker/tier.h"
+#include "common/work/tier.h"
 #include "common/base/cleanup.h"
 
 #define PAYLOAD_FILE_ABOVE (64u * 1024)

@@ -1,4 +1,4 @@
-#include "actors/worker/environment.h"
+#include "common/work/environment.h"
 
 #include <errno.h>
 #include <stdio.h>

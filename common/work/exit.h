@@ -12,7 +12,7 @@
  *
  * 111 and 100 are the codes of djb's and s6's programs, 75 and 65 those of sysexits.h. */
 #include <stdbool.h>
-#include "actors/worker/attempt.h"
+#include "common/work/attempt.h"
 #include "proto/queue.pb-c.h"
 
 struct exit_facts {

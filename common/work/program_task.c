@@ -1,5 +1,5 @@
 /* The tasks that a long-lived program has: found by id, ended by its answers or by its end. */
-#include "actors/worker/program.h"
+#include "common/work/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "actors/worker/tier.h"
+#include "common/work/tier.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "actors/worker/json_scan.h"
+#include "common/work/json_scan.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "actors/worker/oom.h"
+#include "common/work/oom.h"
 
 #include <fcntl.h>
 #include <stdio.h>
