@@ -288,7 +288,7 @@ struct id client_id(struct client *c) { return id_make(&c->ids, clock_wall_ms())
 size_t client_outstanding(const struct client *c) { return c->n_asks; }
 uint64_t client_reconnects(const struct client *c) { return c->n_reconnects; }
 uint64_t client_resends(const struct client *c) { return c->n_resends; }
-uint64_t client_deadline_ms(const struct client *c) { return c->deadline_ms; }
+uint64_t client_deadline_ms(const struct client *c) { return c->hub_ms < c->deadline_ms ? c->hub_ms : c->deadline_ms; }
 int client_fd(const struct client *c) { return loop_fd(c->loop); }
 
 /* --- time --- */
@@ -355,6 +355,8 @@ int client_poll(struct client *c, uint64_t until_ms)
 	int n = loop_once(c->loop, until);
 	if (n < 0)
 		return n == -EINTR ? 0 : n;
+	/* What came in, or is due now, makes work for the hub. */
+	c->hub_ms = n > 0 || clock_mono_ms() >= c->deadline_ms ? 0 : hub_ms;
 	client_tick(c);
 	peer_hub_flush(c->hub);
 	return 0;

@@ -85,7 +85,8 @@ int client_reach(struct client *c, const char *to, uint64_t timeout_ms, struct e
 
 /* Runs the client for one round: waits until something happens, or until the monotonic time until_ms (0: does not wait). 0 or -errno. */
 int client_poll(struct client *c, uint64_t until_ms);
-/* For a caller with a loop of its own: call client_poll(c, 0) when the descriptor is readable and at the deadline. */
+/* For a caller with a loop of its own: call client_poll(c, 0) when the descriptor is readable, at the deadline, and after every start and tell; then look at the
+ * deadline, which may have passed already. */
 int client_fd(const struct client *c);
 uint64_t client_deadline_ms(const struct client *c);
 

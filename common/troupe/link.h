@@ -58,6 +58,7 @@ struct client {
 	struct bucket by_id[CLIENT_BUCKETS];
 	size_t n_asks, n_bytes;
 	uint64_t deadline_ms;            /* the earliest of everything; TIME_NEVER */
+	uint64_t hub_ms;                 /* when the hub wants to be called again */
 	uint64_t n_reconnects, n_resends;
 	bool closing;
 };

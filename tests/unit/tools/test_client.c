@@ -1,4 +1,5 @@
 #include "tests/suite.h"
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,6 +111,32 @@ START_TEST(the_ends_of_connections_are_told)
 	ck_assert_int_eq(ask("die-once", 10000), 0);
 	ck_assert_uint_eq(n_up, 2);
 	ck_assert_uint_eq(n_down, 1);
+}
+END_TEST
+
+static void count_answer(void *ctx, const struct client_answer *a)
+{
+	ck_assert_ptr_null(a->error);
+	++*(size_t *)ctx;
+}
+
+START_TEST(a_client_sits_in_the_loop_of_its_caller)
+{
+	size_t n_answers = 0;
+	Troupe__Envelope env = ping_with("hello");
+	struct client_request q = { .to = "echo:1", .env = &env, .timeout_ms = 20000, .on_answer = count_answer, .ctx = &n_answers };
+	uint64_t until_ms = clock_mono_ms() + 20000;
+	for (size_t n = 0; n < 3000; n++) {
+		ck_assert_int_eq(client_start(client, &q, &error), 0);
+		while (n_answers <= n) {
+			ck_assert_int_eq(client_poll(client, 0), 0);
+			uint64_t now_ms = clock_mono_ms(), at_ms = client_deadline_ms(client);
+			ck_assert_uint_lt(now_ms, until_ms);
+			struct pollfd p = { .fd = client_fd(client), .events = POLLIN };
+			/* Nothing but the descriptor and the deadline may be needed. */
+			ck_assert_int_ge(poll(&p, 1, at_ms <= now_ms ? 0 : at_ms - now_ms < 60000 ? (int)(at_ms - now_ms) : 60000), 0);
+		}
+	}
 }
 END_TEST
 
@@ -321,6 +348,7 @@ static Suite *suite(void)
 	tcase_add_test(c, an_ask_that_nobody_answers_ends_at_its_deadline);
 	tcase_add_test(c, an_actor_that_dies_in_the_middle_is_a_pause);
 	tcase_add_test(c, the_ends_of_connections_are_told);
+	tcase_add_test(c, a_client_sits_in_the_loop_of_its_caller);
 	tcase_add_test(c, what_may_not_be_done_twice_is_not_sent_twice);
 	tcase_add_test(c, busy_is_a_value_with_a_time_to_come_back);
 	tcase_add_test(c, an_actor_on_its_way_down_is_asked_again);
