@@ -31,6 +31,13 @@ static void on_push(void *ctx, const char *from, struct arena *arena, const Trou
 		t->on_push(t, env);
 }
 
+static void on_link(void *ctx, const char *address, bool up)
+{
+	struct tool *t = ctx;
+	if (t->on_link)
+		t->on_link(t, address, up);
+}
+
 static int find_verb(struct tool *t, int argc, char **argv, int *at)
 {
 	const char *words[2];
@@ -84,7 +91,7 @@ static int set_up(struct tool *t)
 		t->style.width = size.ws_col;
 	if (t->verb->offline)
 		return 0;
-	struct client_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe", .timeout_ms = t->timeout_ms, .on_push = on_push, .ctx = t };
+	struct client_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe", .timeout_ms = t->timeout_ms, .on_push = on_push, .on_link = on_link, .ctx = t };
 	int code = client_open(&config, &t->client, &e);
 	return code ? tool_fail_code(t, code, &e) : 0;
 }

@@ -70,7 +70,10 @@
 	X(OVERLAP, "overlap", 0, "POLICY", "while its last task is not over: skip the time (default), queue, or replace the task") \
 	X(MISSED, "missed", 0, "POLICY", "of times that passed while nobody could look: none (default), one or all")     \
 	X(REPLACE, "replace", 0, NULL, "in the place of the entry of that name")                                         \
-	X(TIMES, "count", 'N', "N", "how many times (default 10)")
+	X(TIMES, "count", 'N', "N", "how many times (default 10)") \
+	X(SLOTS, "slots", 0, "N", "at most N tasks at a time (default 1; with --lines what the program says)")           \
+	X(LINES, "lines", 0, NULL, "the command is one long-lived program that speaks JSON lines")                       \
+	X(HEARTBEAT, "heartbeat", 0, "TIME", "without a word for so long its tasks go to others (default 30s)")
 
 enum option {
 #define X(id, name, letter, arg, help) OPT_##id,

@@ -18,7 +18,8 @@ struct tool {
 	struct style style;
 	bool live;                     /* --watch: the screen is redrawn */
 	void (*on_push)(struct tool *t, const Troupe__Envelope *env); /* what the node sends unasked */
-	void *user;                    /* of on_push */
+	void (*on_link)(struct tool *t, const char *address, bool up); /* connections to actors */
+	void *user;                    /* of both */
 };
 
 /* A verb: the only list of them is verb.c. name is one or two words. */
@@ -79,7 +80,7 @@ int tool_confirm(struct tool *t, const char *fmt, ...) __attribute__((format(pri
 int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_t *ret_len);
 
 /* --- the verbs, by file --- */
-int verb_ping(struct tool *t), verb_status(struct tool *t), verb_tree(struct tool *t), verb_ps(struct tool *t), verb_workers(struct tool *t),
+int verb_ping(struct tool *t), verb_status(struct tool *t), verb_tree(struct tool *t), verb_ps(struct tool *t), verb_workers(struct tool *t), verb_worker_run(struct tool *t),
 	verb_metrics(struct tool *t), verb_reload(struct tool *t), verb_check_config(struct tool *t), verb_replay(struct tool *t), verb_doctor(struct tool *t);
 int verb_submit(struct tool *t), verb_get(struct tool *t), verb_result(struct tool *t), verb_wait(struct tool *t), verb_list(struct tool *t),
 	verb_explain(struct tool *t), verb_cancel(struct tool *t), verb_retry(struct tool *t);

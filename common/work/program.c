@@ -430,8 +430,9 @@ int program_open(const struct tier_config *c, const struct program_codec *codec,
 	for (int i = 0; i < 3; i++)
 		p->io[i].fd = -1;
 	oom_open(&p->oom);
+	p->workdir = (struct workdir){ .work = -1, .trash = -1 };
 	int r = program_reader_init(&p->out, c->pool->line_max ? (size_t)c->pool->line_max : LINE_MAX_DEFAULT);
-	if (!r)
+	if (!r && c->state_dir)
 		r = workdir_open(&p->workdir, c->state_dir, e);
 	if (!r)
 		r = tail_init(&p->err, tier_stderr_tail(c->pool));

@@ -46,7 +46,7 @@ struct tier { const struct tier_ops *ops; void *self; };
 struct tier_config {
 	struct loop *loop;
 	const Troupe__PoolSetup *pool; /* valid while the tier is open */
-	const char *state_dir;
+	const char *state_dir;         /* of private directories; NULL: the pool names one, and no other is made */
 	uint64_t output_max;           /* bytes of a result, whatever the task says */
 	struct tier_host host;
 };
