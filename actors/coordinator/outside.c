@@ -111,8 +111,8 @@ static int check(struct turn *t, struct coordinator *c, const Troupe__Attach *a)
 {
 	struct error e = { 0 };
 	if (a->instance.len != INSTANCE_BYTES)
-		return REFUSE(t, &e, ERROR_BAD_REQUEST, "make them once, and name them on every connection of this process", "a worker from outside names itself by %u random bytes, this one by %zu",
-		              INSTANCE_BYTES, a->instance.len);
+		return REFUSE(t, &e, ERROR_BAD_REQUEST, "make them once, and name them on every connection of this process",
+		              "a worker from outside names itself by %u random bytes, this one by %zu", INSTANCE_BYTES, a->instance.len);
 	if (a->heartbeat_ms && (a->heartbeat_ms < OUTSIDE_HEARTBEAT_LEAST_MS || a->heartbeat_ms > OUTSIDE_HEARTBEAT_MOST_MS))
 		return REFUSE(t, &e, ERROR_BAD_REQUEST, "", "a heartbeat is 1s to 1h, or 0 for 30s, and not %" PRIu64 " ms", a->heartbeat_ms);
 	if (a->n_held > HELD_MAX)
