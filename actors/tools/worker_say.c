@@ -181,7 +181,6 @@ void worker_attach(struct attached *a)
 	m.instance = (ProtobufCBinaryData){ sizeof a->instance, a->instance };
 	m.heartbeat_ms = a->heartbeat_ms;
 	m.mode = (char *)"attached";
-	m.pool = (char *)"attached";
 	m.queues = a->queues;
 	m.n_queues = a->n_queues;
 	m.slots = slots(a) ? slots(a) : 1;
