@@ -6,6 +6,7 @@ from raw import ABORT, ATTACH, ATTACHED, BEAT, ERROR, OUTCOMES, PROGRESS, REVOKE
 build = os.path.abspath(sys.argv[1])
 tap = Tap()
 stories = []
+running = []
 QUEUES = 'queue "q" { grace = "1s" }\nqueue "r" { }\n'
 VIEWERS = 'role "viewer" { users = {"*"} }\n'
 # Says that it begins; the first attempt is long.
@@ -27,6 +28,7 @@ def worker(node, *args, command=COMMAND, **env):
         p = subprocess.Popen([build + "/actors/tools/troupe", "worker", "run", *args, "--", "sh", "-c", command], env=dict(node.env, LIVES=lives, **env),
                              stdin=subprocess.DEVNULL, stderr=log)
     p.log = path
+    running.append(p)
     until(lambda: p.poll() is not None or "attached to" in open(path).read(), 10, "a worker attaches")
     return p
 
@@ -219,9 +221,9 @@ def _(node):
     stopped = explain(node, name), node.troupe("workers").stdout
     first.send_signal(signal.SIGCONT)
     gone = until(lambda: is_gone(pid), 10, "it ends its process")
-    again = submit(node)                        # it is of use again
     second.terminate()
     ok = ended(second) == 0
+    again = submit(node)                        # it is of use again
     other = is_final(node, again)
     first.terminate()
     return (ok and gone and t["state"] == "done" and t["attempts"] == 2 and t["worker"].startswith("attached:%d." % second.pid) and "has said nothing for" in stopped[1] and
@@ -352,6 +354,8 @@ def main():
         except Exception as e:  # a story that breaks has failed
             tap.point(False, sentence, repr(e), node.tail())
         finally:
+            for p in running:
+                p.kill()
             try:
                 node.remove()
             except RuntimeError as e:
