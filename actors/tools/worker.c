@@ -130,7 +130,7 @@ static int open_tier(struct attached *a, struct error *e)
 		                       .host = { .ctx = a, .ended = on_ended, .progressed = on_progressed, .changed = on_changed } };
 	int r = lines ? family_adopt() : 0;
 	if (!r)
-		r = lines ? program_open(&c, &a->tier, e) : slots_open(&c, a->slots ? a->slots : 1, &a->tier);
+		r = lines ? program_open(&c, &lines_codec, &a->tier, e) : slots_open(&c, a->slots ? a->slots : 1, &a->tier);
 	return r;
 }
 
