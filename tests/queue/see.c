@@ -310,7 +310,7 @@ static void see_client(struct play *p, struct client *c, const Troupe__Envelope 
 		see_log(p, c, env->log);
 	else if (env->body_case == TROUPE__ENVELOPE__BODY_ERROR)
 		say(p, "%s<%s %s", c->name, error_name((int)env->error->code), quoted_text(p, env->error->text));
-	else if (env->body_case != TROUPE__ENVELOPE__BODY_OK)
+	else if (env->body_case != TROUPE__ENVELOPE__BODY_OK && env->body_case != TROUPE__ENVELOPE__BODY_CRONS)
 		say(p, "%s<message %d", c->name, (int)env->body_case);
 }
 
