@@ -194,9 +194,9 @@ static int pick(struct turn *t, struct coordinator *c, struct group *g, bool pre
 static void served(struct stream *s)
 {
 	struct queue *q = s->queue;
-	if (s->served < q->vtime)
-		s->served = q->vtime;
-	q->vtime = s->served++;
+	if (s->served < q->r.turn)
+		s->served = q->r.turn;
+	q->r.turn = s->served++;
 }
 
 /* One for the group's next worker. *ret_some: there may be more. */

@@ -75,6 +75,7 @@ static int load_lease(void *ctx, struct slice key, struct slice value)
 	x->run = r->run;
 	x->attempt = r->attempt;
 	x->cancel = r->cancel;
+	x->cause = r->cause;
 	x->size = r->size;
 	x->has_state = r->has_state;
 	x->needs_record = r->needs_record;

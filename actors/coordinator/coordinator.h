@@ -97,7 +97,6 @@ struct queue {
 	Troupe__RetryPolicy own_retry;
 	bool changed;
 	bool gated;                            /* in this turn: may start nothing more */
-	uint64_t vtime;                        /* of its fair streams */
 	struct stream **streams;        /* by requirement number; NULL where none */
 	size_t n_streams;
 	struct queue *next;             /* in its bucket */
@@ -109,6 +108,7 @@ struct lease {
 	struct queue *queue;
 	uint32_t rank, requirement, run, attempt;
 	bool cancel, has_state, needs_record;
+	Troupe__Cause cause;           /* of the cancel */
 	bool started;
 	bool unknown;                   /* read from the store, of a worker from outside: whether it has begun nobody has said yet */
 	uint64_t given_at_ms, started_at_ms; /* steady clock */

@@ -148,8 +148,10 @@ int attempt_end(struct turn *t, struct coordinator *c, struct lease *l, const Tr
 	st->attempts += v.counted;
 	st->crashes += v.crash;
 	st->outcome = &kept;
-	st->cancel_requested = l->cancel;
+	st->cancel_requested = l->cancel && !l->cause;
 	settle_state(t, c, st, &v);
+	if (v.next == SCHED_CANCELLED)
+		st->cause = l->cause;
 	q->r.completed_total += done;
 	q->r.failed_total += !done && v.counted;
 	q->r.retried_total += v.next == SCHED_AGAIN;
@@ -169,8 +171,10 @@ int attempt_return(struct turn *t, struct coordinator *c, struct lease *l)
 	if (r)
 		return r;
 	st->state = l->cancel ? TROUPE__TASK_STATE__CANCELLED : TROUPE__TASK_STATE__READY;
-	if (l->cancel)
+	if (l->cancel) {
+		st->cause = l->cause;
 		st->finished_at_ms = steady_at(&c->steady, t);
+	}
 	c->n_handed_back++;
 	return end_lease(t, c, l, &p, st);
 }

@@ -99,6 +99,7 @@ int lease_put(struct turn *t, const struct lease *l)
 	r.seq = l->seq;
 	r.rank = l->rank;
 	r.cancel = l->cancel;
+	r.cause = l->cause;
 	r.requirement = l->requirement;
 	r.size = l->size;
 	r.has_state = l->has_state;

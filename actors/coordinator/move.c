@@ -281,6 +281,7 @@ int task_cancel(struct turn *t, struct coordinator *c, const struct id *id, cons
 	env.body_case = TROUPE__ENVELOPE__BODY_ABORT;
 	env.abort = &a;
 	l->cancel = true;
+	l->cause = cause;
 	int r = lease_put(t, l);
 	if (!r)
 		r = log_add(c, id, TROUPE__TRANSITION_KIND__T_CANCEL_ASKED, 0, l->attempt, l->queue);

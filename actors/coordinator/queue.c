@@ -116,6 +116,13 @@ static int load_queue(void *ctx, struct slice key, struct slice value)
 	text_keep(&q->r.paused_why, r->paused_why);
 	text_keep(&q->r.draining_by, r->draining_by);
 	text_keep(&q->r.draining_why, r->draining_why);
+	q->r.turns = NULL;
+	q->r.n_turns = 0;
+	for (size_t i = 0; i < r->n_turns; i++) {
+		struct stream *s = stream_of(l->c, q, r->turns[i]->requirement);
+		if (s)
+			s->served = r->turns[i]->served;
+	}
 	if (r->policy && queue_policy_keep(q, r->policy, r->changed, r->n_changed))
 		l->failed = true;
 	return 0;
@@ -156,6 +163,26 @@ int queues_configure(struct coordinator *c)
 	return 0;
 }
 
+/* Who had how many turns of a fair queue goes into its row. */
+static int turns_note(struct turn *t, struct queue *q)
+{
+	size_t n = q->policy->fair ? q->n_streams : 0;
+	Troupe__Turns *all = arena_alloc(turn_arena(t), (n + 1) * sizeof *all);
+	q->r.n_turns = 0;
+	q->r.turns = arena_alloc(turn_arena(t), (n + 1) * sizeof(Troupe__Turns *));
+	if (!all || !q->r.turns)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (!q->streams[i] || !q->streams[i]->served)
+			continue;
+		troupe__turns__init(&all[i]);
+		all[i].requirement = (uint32_t)i;
+		all[i].served = q->streams[i]->served;
+		q->r.turns[q->r.n_turns++] = &all[i];
+	}
+	return 0;
+}
+
 int queues_settle(struct turn *t, struct coordinator *c)
 {
 	int r = 0;
@@ -163,7 +190,10 @@ int queues_settle(struct turn *t, struct coordinator *c)
 		struct queue *q = c->queues[i];
 		if (!q || !q->changed)
 			continue;
-		r = row_put(t, T_QUEUE, SLICE_STR(q->name), &q->r.base);
+		if (!(r = turns_note(t, q)))
+			r = row_put(t, T_QUEUE, SLICE_STR(q->name), &q->r.base);
+		q->r.turns = NULL; /* in the turn's memory */
+		q->r.n_turns = 0;
 		q->changed = false;
 	}
 	return r;
