@@ -222,3 +222,15 @@ const char *format_size(uint64_t bytes, char *out, size_t size)
 		snprintf(out, size, "%" PRIu64 "%c", whole, suffixes[shift / 10 - 1]);
 	return out;
 }
+
+const char *format_size_exact(uint64_t bytes, char *out, size_t size)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned unit = 0;
+	while (unit < 4 && bytes >= 1024 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	snprintf(out, size, "%" PRIu64 "%.1s", bytes, unit ? suffixes + unit - 1 : "");
+	return out;
+}

@@ -23,6 +23,8 @@ const char *format_duration(uint64_t ms, char *out, size_t size);
 /* For people: "52m", "3d 4h", "0.3s". */
 const char *format_age(uint64_t ms, char *out, size_t size);
 const char *format_size(uint64_t bytes, char *out, size_t size); /* "1.4M" */
+/* Exact, as parse_size reads it back ("64K", "1000"); returns out. 32 bytes suffice. */
+const char *format_size_exact(uint64_t bytes, char *out, size_t size);
 
 /* The best of n words for a mistyped one (Damerau-Levenshtein distance at most 2, and less than the word's length), or NULL. */
 const char *suggest(const char *word, const char *const *words, size_t n);
