@@ -103,12 +103,15 @@ static void read_node(struct config *c, struct text *t)
 	q->keep_final_ms = DAY_MS;
 	q->keep_log_bytes = 1024 * MIB;
 	q->map_max = 64ull * 1024 * MIB;
+	uint64_t concurrency = 0;
+	q->blob_max = 16 * MIB;
+	const char *most = text_string(t, top, "concurrency");
+	if (most && strcmp(most, "none") != 0)
+		text_number(t, top, "concurrency", 0, 1000000, &concurrency);
+	text_size(t, top, "blob_max", 64 * 1024, 1024 * MIB, &q->blob_max);
+	q->concurrency = (uint32_t)concurrency;
 	q->defaults = policy_new("");
 	unsigned n = cfg_size(top, "queue");
-	q->queues = calloc(n + 2, sizeof *q->queues);
-	for (unsigned i = 0; q->queues && i < n; i++)
-		if ((q->queues[q->n_queues] = read_queue(c, t, cfg_getnsec(top, "queue", i))))
-			q->n_queues++;
 	if (n > 1000)
 		text_complain(t, top, NULL, "config-range", "leave some out, or create them with troupe queue add", "%u queues are more than 1,000", n);
 	for (unsigned i = 0; i < cfg_size(top, "role"); i++)
@@ -125,6 +128,13 @@ static void read_node(struct config *c, struct text *t)
 	source_note(c, t, top, "", "disk_timeout", format_duration(c->disk_timeout_ms, text, sizeof text));
 	source_note(c, t, top, "", "disk_low_water", format_size(q->low_water_bytes, text, sizeof text));
 	source_note(c, t, top, "", "auto_create_queues", create ? "yes" : "no");
+	snprintf(text, sizeof text, "%u", q->concurrency);
+	source_note(c, t, top, "", "concurrency", q->concurrency ? text : "none");
+	source_note(c, t, top, "", "blob_max", format_size_exact(q->blob_max, text, sizeof text));
+	q->queues = calloc(n + 2, sizeof *q->queues);
+	for (unsigned i = 0; q->queues && i < n; i++)
+		if ((q->queues[q->n_queues] = read_queue(c, t, cfg_getnsec(top, "queue", i))))
+			q->n_queues++;
 }
 
 /* Two children of one name, anywhere in the tree. */

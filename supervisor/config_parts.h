@@ -1,6 +1,7 @@
 #pragma once
 /* What the files of the configuration share. config.c reads the node's own keys and the whole; config_policy.c queues, limits and roles; config_tree.c the sections of the
  * tree; config_use.c is what follows from it; config_text.c is libconfuse. Readers complain by text_complain and go on, so that one run names every problem. */
+#include "common/wire/policy.h"
 #include "supervisor/config.h"
 #include "supervisor/config_text.h"
 
@@ -11,9 +12,10 @@
 /* Remembers for -T a value that is in effect; prefix stands before the key. */
 void source_note(struct config *c, struct text *t, cfg_t *s, const char *prefix, const char *key, const char *value);
 
-Troupe__QueuePolicy *policy_new(const char *name);       /* with the defaults; NULL without memory */
-void policy_free(Troupe__QueuePolicy *p);
 Troupe__QueuePolicy *read_queue(struct config *c, struct text *t, cfg_t *s); /* NULL after a complaint */
+#define POOL_RESOURCES_MAX 16u
+Troupe__Resource **read_resources(struct text *t, cfg_t *s, size_t *ret_n); /* of a pool; for resources_free */
+void resources_free(Troupe__Resource **all, size_t n);
 void read_limits(struct config *c, struct text *t);
 void read_role(struct config *c, struct text *t, cfg_t *s);
 void roles_finish(struct config *c);                     /* the defaults where nothing was said */

@@ -8,71 +8,101 @@
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
+#include "common/base/rate.h"
 
-Troupe__QueuePolicy *policy_new(const char *name)
+/* What the file says for a key: one value, or a list with commas between. Caller frees; NULL: not said. */
+static char *queue_value(struct text *t, cfg_t *s, const char *key)
 {
-	Troupe__QueuePolicy *p = calloc(1, sizeof *p);
-	Troupe__RetryPolicy *r = calloc(1, sizeof *r);
-	if (!p || !r) {
-		free(p);
-		free(r);
-		return NULL;
+	char *joined = NULL;
+	size_t size, n = 0;
+	if (!policy_key_is_list(key)) {
+		const char *v = text_string(t, s, key);
+		return v ? strdup(v) : NULL;
 	}
-	troupe__queue_policy__init(p);
-	troupe__retry_policy__init(r);
-	p->name = strdup(name);
-	p->retry = r;
-	*r = (Troupe__RetryPolicy){ .base = r->base, .max_attempts = 3, .base_ms = 1000, .factor_pct = 200, .cap_ms = 600000, .jitter_pct = 20 };
-	p->timeout_ms = 3600000;
-	p->grace_ms = 5000;
-	p->result_ttl_ms = DAY_MS;
-	p->result_max = 64 * 1024;
-	p->poison_after = 3;
-	return p;
+	char **list = text_list(t, s, key, &n);
+	FILE *f = list ? open_memstream(&joined, &size) : NULL;
+	for (size_t i = 0; f && i < n; i++)
+		fprintf(f, "%s%s", i ? ", " : "", list[i]);
+	if (f)
+		fclose(f);
+	strings_free(list);
+	return joined;
 }
 
-void policy_free(Troupe__QueuePolicy *p)
+static void read_policy(struct config *c, struct text *t, cfg_t *s, Troupe__QueuePolicy *p)
 {
-	if (!p)
-		return;
-	free(p->name);
-	free(p->retry);
-	free(p);
+	const char *at = NULL;
+	struct error e = { 0 };
+	unsigned before = t->n_errors;
+	for (const char *const *key = policy_keys; *key; key++) {
+		_cleanup_(freep) char *value = queue_value(t, s, *key);
+		if (value && policy_set(p, *key, value, &e) > 0)
+			text_complain(t, s, *key, strstr(e.text, "is not within") ? "config-range" : "config-value", e.cure, "%s", e.text);
+	}
+	if (t->n_errors == before && policy_check(p, &at, &e))
+		text_complain(t, s, at, "config-range", e.cure, "%s", e.text);
+	if (c->coordinator.concurrency && p->concurrency > c->coordinator.concurrency)
+		text_complain(t, s, "concurrency", "config-range", "lower it, or raise the one at the top", "concurrency = %u can never be reached: the whole node has %u", p->concurrency,
+		              c->coordinator.concurrency);
 }
 
 Troupe__QueuePolicy *read_queue(struct config *c, struct text *t, cfg_t *s)
 {
-	Troupe__QueuePolicy *p = policy_new(cfg_title(s));
+	const char *name = cfg_title(s);
+	char prefix[160], value[POLICY_TEXT];
+	Troupe__QueuePolicy *p = policy_new(name);
 	if (!p)
 		return NULL;
-	uint64_t attempts = p->retry->max_attempts, jitter = p->retry->jitter_pct, poison = p->poison_after, factor = p->retry->factor_pct / 100;
-	text_number(t, s, "max_attempts", 1, 1000, &attempts);
-	text_number(t, s, "jitter", 0, 100, &jitter);
-	text_number(t, s, "poison_after", 0, 1000, &poison);
-	text_number(t, s, "backoff_factor", 1, 100, &factor);
-	text_duration(t, s, "backoff_base", 0, DAY_MS, &p->retry->base_ms);
-	text_duration(t, s, "backoff_cap", 0, 30 * DAY_MS, &p->retry->cap_ms);
-	text_duration(t, s, "timeout", 0, 30 * DAY_MS, &p->timeout_ms);
-	text_duration(t, s, "grace", 0, 3600000, &p->grace_ms);
-	text_duration(t, s, "result_ttl", 3600000, 3650 * DAY_MS, &p->result_ttl_ms);
-	text_size(t, s, "result_max", 0, 768 * 1024, &p->result_max);
-	text_number(t, s, "max_tasks", 0, UINT64_MAX, &p->max_tasks);
-	p->retry->max_attempts = (uint32_t)attempts;
-	p->retry->jitter_pct = (uint32_t)jitter;
-	p->retry->factor_pct = (uint32_t)factor * 100;
-	p->poison_after = (uint32_t)poison;
-	const char *backoff = text_string(t, s, "backoff");
-	if (backoff && strcmp(backoff, "linear") == 0)
-		p->retry->backoff = TROUPE__RETRY_POLICY__BACKOFF__LINEAR;
-	else if (backoff && strcmp(backoff, "exponential") != 0)
-		text_complain(t, s, "backoff", "config-value", "write exponential or linear", "backoff = %s is no kind of backoff", backoff);
-	if (p->retry->cap_ms < p->retry->base_ms)
-		text_complain(t, s, "backoff_cap", "config-range", "raise backoff_cap or lower backoff_base", "backoff_cap is below backoff_base");
-	const char *name = cfg_title(s);
+	read_policy(c, t, s, p);
 	if (strlen(name) == 0 || strlen(name) > 128 || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(name))
 		text_complain(t, s, NULL, "config-name", "use letters, digits, '.', '_' and '-', at most 128", "queue name \"%s\" is not valid", name);
-	(void)c;
+	snprintf(prefix, sizeof prefix, "queue.%.128s.", name);
+	for (const char *const *key = policy_keys; *key; key++)
+		source_note(c, t, s, prefix, *key, policy_get(p, *key, value, sizeof value));
 	return p;
+}
+
+Troupe__Resource **read_resources(struct text *t, cfg_t *s, size_t *ret_n)
+{
+	size_t n = 0;
+	char **list = text_list(t, s, "resources", &n);
+	Troupe__Resource **all = n ? calloc(n, sizeof *all) : NULL;
+	*ret_n = 0;
+	if (n > POOL_RESOURCES_MAX)
+		text_complain(t, s, "resources", "config-range", "leave some out", "resources names %zu, more than %u", n, POOL_RESOURCES_MAX);
+	for (size_t i = 0; all && i < n && i < POOL_RESOURCES_MAX; i++) {
+		struct error e = { 0 };
+		struct resource r;
+		bool twice = false;
+		if (parse_resource(list[i], strlen(list[i]), &r, &e)) {
+			text_complain(t, s, "resources", "config-value", e.cure, "resources: %s", e.text);
+			continue;
+		}
+		for (size_t k = 0; k < *ret_n; k++)
+			twice |= strcmp(all[k]->name, r.name) == 0;
+		if (twice) {
+			text_complain(t, s, "resources", "config-duplicate", "say how much of it there is in all, once", "resources names %s twice", r.name);
+			continue;
+		}
+		Troupe__Resource *m = calloc(1, sizeof *m);
+		if (!m)
+			break;
+		troupe__resource__init(m);
+		m->name = strdup(r.name);
+		m->amount = r.amount;
+		all[(*ret_n)++] = m;
+	}
+	strings_free(list);
+	return all;
+}
+
+void resources_free(Troupe__Resource **all, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(all[i]->name);
+		free(all[i]);
+	}
+	free(all);
 }
 
 void read_limits(struct config *c, struct text *t)

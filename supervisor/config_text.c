@@ -7,15 +7,14 @@
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
+#include "common/wire/policy.h"
 
 /* libconfuse's callbacks carry no context of ours; parsing is one at a time in a process of one thread. */
 static struct text *parsing;
 
 static const char *const node_keys[] = { "run_dir", "state_dir", "libexec_dir", "user", "log_format", "log_level", "stop_timeout", "turn_timeout",
-	"disk_timeout", "disk_low_water", "disk_low_water_pct", "auto_create_queues", NULL };
+	"disk_timeout", "disk_low_water", "disk_low_water_pct", "auto_create_queues", "concurrency", "blob_max", NULL };
 static const char *const limit_keys[] = { "frame", "mailbox_messages", "mailbox_bytes", "output", "connections", "payload", NULL };
-static const char *const queue_keys[] = { "max_attempts", "backoff", "backoff_base", "backoff_factor", "backoff_cap", "jitter", "timeout", "grace",
-	"result_ttl", "result_max", "max_tasks", "poison_after", NULL };
 static const char *const supervisor_keys[] = { "strategy", "intensity", "period", "on_give_up", "restart", "shutdown", "auto_shutdown", "significant", "profile",
 	"side_by_side", "max_children", "durable", "immediate", "backoff_base", "backoff_factor", "backoff_cap", "backoff_jitter", "backoff_reset", NULL };
 static const char *const process_keys[] = { "program", "restart", "shutdown", "significant", "start_timeout", "term_after", "immediate", "backoff_base", "backoff_factor", "backoff_cap",
@@ -207,8 +206,10 @@ static cfg_opt_t *make_options(struct text *t)
 	make_keys(&pool, pool_keys);
 	make(&pool, LIST("queues"));
 	make(&pool, LIST("tags"));
+	make(&pool, LIST("resources"));
 	make_keys(&child, child_keys);
-	make_keys(&queue, queue_keys);
+	for (const char *const *key = policy_keys; *key; key++)
+		make(&queue, policy_key_is_list(*key) ? LIST(*key) : (cfg_opt_t)CFG_STR(*key, 0, CFGF_NODEFAULT));
 	make_keys(&limit, limit_keys);
 	make(&role, LIST("users"));
 	make(&role, LIST("groups"));

@@ -79,6 +79,7 @@ static void pool_free(Troupe__PoolSetup *p)
 		free(p->environment[i]);
 	}
 	free(p->environment);
+	resources_free(p->resources, p->n_resources);
 	free(p);
 }
 
@@ -364,6 +365,7 @@ static Troupe__PoolSetup *read_pool_setup(struct config *c, struct text *t, cfg_
 	p->command = text_list(t, s, "command", &p->n_command);
 	p->queues = text_list(t, s, "queues", &p->n_queues);
 	p->tags = text_list(t, s, "tags", &p->n_tags);
+	p->resources = read_resources(t, s, &p->n_resources);
 	if (p->n_command && p->command[0][0] != '/')
 		text_complain(t, s, "command", "config-path", "write the full path", "command begins with %s, which is not an absolute path", p->command[0]);
 	if (p->n_command == 0 && lives)

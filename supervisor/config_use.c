@@ -46,6 +46,12 @@ uint64_t launch_fingerprint(const struct config_node *n)
 			h = hash_string(h, n->pool->command[i]);
 		for (size_t i = 0; i < n->pool->n_queues; i++)
 			h = hash_string(h, n->pool->queues[i]);
+		for (size_t i = 0; i < n->pool->n_tags; i++)
+			h = hash_string(h, n->pool->tags[i]);
+		for (size_t i = 0; i < n->pool->n_resources; i++) {
+			h = hash_string(h, n->pool->resources[i]->name);
+			h = hash_bytes(h, &n->pool->resources[i]->amount, sizeof n->pool->resources[i]->amount);
+		}
 		h = hash_string(h, n->pool->mode);
 	}
 	return h;
@@ -171,12 +177,5 @@ void config_dump(const struct config *c, FILE *out)
 	for (size_t i = 0; i < c->n_sources; i++)
 		fprintf(out, "%s = \"%s\"  # %s\n", c->sources[i].key, c->sources[i].value, c->sources[i].from);
 	fprintf(out, "# privileges: %s\n", privilege_mode(c));
-	for (size_t i = 0; i < c->coordinator.n_queues; i++) {
-		const Troupe__QueuePolicy *p = c->coordinator.queues[i];
-		char timeout[32], base[32], cap[32];
-		fprintf(out, "queue \"%s\" { max_attempts = %u  backoff_base = \"%s\"  backoff_cap = \"%s\"  jitter = %u  timeout = \"%s\"  poison_after = %u }\n", p->name,
-		        p->retry->max_attempts, format_duration(p->retry->base_ms, base, sizeof base), format_duration(p->retry->cap_ms, cap, sizeof cap),
-		        p->retry->jitter_pct, format_duration(p->timeout_ms, timeout, sizeof timeout), p->poison_after);
-	}
 	dump_node(c->root, 0, out);
 }

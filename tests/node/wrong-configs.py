@@ -12,6 +12,8 @@ supervisor "root" {
   pool "p" { size = 1  mode = exec  queues = {"q"} }
 }
 '''
+QUEUE = lambda keys: GOOD.replace("max_attempts = 3", keys)
+POOL = lambda keys: GOOD.replace("size = 1", "size = 1 " + keys)
 #       what                                    the text                                                              line, pattern of the message, pattern of the cure
 WRONG = [
     ("an unknown key", 'usr = ""\n' + GOOD, 1, "usr", "user"),
@@ -43,7 +45,47 @@ WRONG = [
     ("max_children where nothing is dynamic", GOOD.replace('"root" {', '"root" { max_children = 3'), 3, "max_children", "dynamic"),
     ("an exit status that is none", GOOD.replace("  pool", '  child "c" { command = {"/bin/true"}  fatal_codes = {"300"} }\n  pool'), 5, "300", "255"),
     ("a watchdog of a program that does not speak", GOOD.replace("  pool", '  child "c" { command = {"/bin/true"}  watchdog = "2s" }\n  pool'), 5, "watchdog", "notify"),
+    ("a rate that is none", QUEUE('rate = "fast"'), 2, "rate: .*fast", "100/s"),
+    ("a rate that lets nothing through", QUEUE('rate = "0"'), 2, "pause the queue", "none"),
+    ("a burst of nothing", QUEUE('key_rate = "5/h burst 0"'), 2, "key_rate: .*burst", "burst 200"),
+    ("a key's rate above the queue's", QUEUE('rate = "10/s" key_rate = "11/s"'), 2, "can never be reached", "key_rate"),
+    ("a key's concurrency above the queue's", QUEUE("concurrency = 4 key_concurrency = 5"), 2, "can never be reached", "key_concurrency"),
+    ("a queue's concurrency above the node's", "concurrency = 3\n" + QUEUE("concurrency = 4"), 3, "can never be reached", "at the top"),
+    ("no concurrency for a key", QUEUE("key_concurrency = 0"), 2, "key_concurrency = 0", "inside"),
+    ("a payload larger than there may be", 'blob_max = "2G"\n' + GOOD, 1, "blob_max = 2G", "inside"),
+    ("a payload smaller than a message carries", 'blob_max = "1K"\n' + GOOD, 1, "blob_max = 1K", "inside"),
+    ("what happens at a cap that there is not", QUEUE("full = block"), 2, "full .*cap", "max_tasks"),
+    ("a word for full that there is not", QUEUE("max_tasks = 5 full = drop_newest"), 2, "drop_newest", "drop_oldest"),
+    ("ageing below a minute", QUEUE('ageing = "30s"'), 2, "ageing = 30s", "none"),
+    ("a greatest age that no task reaches", QUEUE('max_age = "10ms"'), 2, "max_age = 10ms", "none"),
+    ("fair to a degree", QUEUE("fair = mostly"), 2, "fair: .*mostly", "yes or no"),
+    ("a retry rule without an action", QUEUE('retry = {"exit 3"}'), 2, "exit 3", "KIND: ACTION"),
+    ("a retry rule of no kind", QUEUE('retry = {"exits 3: dead"}'), 2, "exits 3", "begin with exit"),
+    ("a retry rule with a delay where none can be", QUEUE('retry = {"timeout: now 5m"}'), 2, "timeout: now 5m", "retry and later"),
+    ("a retry rule that is never reached", QUEUE('retry = {"any: retry 5", "oom: dead"}'), 2, "oom: dead.*never reached", "narrower"),
+    ("a retry rule for what is no failure", QUEUE('retry = {"exit 75: dead"}'), 2, "exit 75.*never fits", "later"),
+    ("a retry rule that tries once", QUEUE('retry = {"oom: retry 1"}'), 2, "rule 1", "dead"),
+    ("a list of delays that nobody uses", QUEUE('backoff_list = {"1s", "1m"}'), 2, "backoff_list", "backoff = list"),
+    ("delays from a list that there is not", QUEUE("backoff = list"), 2, "list", "backoff_list"),
+    ("a key of a queue that is nearly right", QUEUE("max_taks = 3"), 2, "max_taks", "max_tasks"),
+    ("a resource without an amount", POOL('resources = {"gpu"}'), 5, "gpu", "gpu 2"),
+    ("a resource of nothing", POOL('resources = {"gpu 0"}'), 5, "gpu 0", "above 0"),
+    ("a resource named twice", POOL('resources = {"gpu 2", "gpu 1"}'), 5, "gpu twice", "in all"),
+    ("more resources than there may be", POOL("resources = {%s}" % ", ".join('"r%d 1"' % i for i in range(17))), 5, "17", "leave"),
     ("two supervisors at the top", GOOD + 'supervisor "second" { }\n', 7, "supervisor|second", "."),
+]
+ALL = '''
+  max_tasks = 1000  max_bytes = "1G"  max_age = "7d"  full = drop_oldest
+  concurrency = 8  rate = "100/s burst 200"  key_concurrency = 2  key_rate = "5/m"
+  ageing = "10m"  fair = yes
+  retry = {"exit 3: dead", "exit 70-79: later 5m", "signal SEGV: dead",
+           "oom: retry 2", "timeout: now", "any: retry 5 30s"}
+'''
+EFFECT = [
+    'concurrency = "64"  # {}:1', 'blob_max = "1G"  # {}:2', 'queue.q.max_tasks = "1000"  # {}:5', 'queue.q.max_bytes = "1G"  # {}:5', 'queue.q.max_age = "7d"  # {}:5',
+    'queue.q.full = "drop_oldest"  # {}:5', 'queue.q.concurrency = "8"  # {}:6', 'queue.q.rate = "100/s burst 200"  # {}:6', 'queue.q.key_concurrency = "2"  # {}:6',
+    'queue.q.key_rate = "5/m"  # {}:6', 'queue.q.ageing = "10m"  # {}:7', 'queue.q.fair = "yes"  # {}:7', 'queue.q.timeout = "1h"  # default',
+    'queue.q.retry = "exit 3: dead, exit 70-79: later 5m, signal 11: dead, oom: retry 2, timeout: now, any: retry 5 30s"  # {}:8',
 ]
 with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
     path = folder + "/troupe.conf"
@@ -67,6 +109,10 @@ with tempfile.TemporaryDirectory(prefix="troupe-config.", dir="/tmp") as folder:
         started = subprocess.run([build + "/supervisor/trouped", "-c", path], capture_output=True, text=True, timeout=30)
         differences += [what] if (started.returncode, started.stderr) != (done.returncode, done.stderr) else []
     tap.point(not differences, "J07: a start gives the same verdict in the same words, and starts nothing", differences)
+    open(path, "w").write('concurrency = 64\nblob_max = "1G"\n' + POOL('resources = {"gpu 2", "mem 8G"}').replace("max_attempts = 3", ALL))
+    shown = subprocess.run([build + "/supervisor/trouped", "-T", "-c", path], capture_output=True, text=True)
+    missing = [line for line in EFFECT if line.format(path) not in shown.stdout.split("\n")]
+    tap.point(shown.returncode == 0 and not missing, "every key of a queue is shown with its value and where it was said", missing, shown.stdout, shown.stderr)
     open(path, "w").write('x-owner = "ops"\n' + GOOD.replace("size = 1", 'size = 1  x-cost-centre = "17"'))
     tap.point(check().returncode == 0, "J06: keys that begin with x- are anybody's", check().stderr)
     open(path, "w").write(GOOD.replace('"root" {', '"root" { intensity = 1  period = "60s"\n  supervisor "sub" { intensity = 10  period = "10s"\n    child "c" { command = {"/bin/true"} } }\n'
