@@ -3,8 +3,7 @@
  *
  *   {"payload": …, "queue": "emails", "priority": "high", "delay": "10m", "unique": "order:77", "id": "01J…"}
  *
- * payload: a string is taken as its bytes; anything else as its JSON text with content type application/json. payload_base64: any bytes. Also: argv (an array of
- * strings), payload_file (a file's name: its content), payload_sha256 with payload_size (a large payload that the node has already), run_at (RFC 3339), timeout, deadline (both durations), max_attempts, unique_mode, require (an array of tags), content_type. An unknown member is an error.
+ * The members are those of spec_json.h, and id.
  *
  * Ids: a task without an id gets the batch's id plus its line's number, so that the same file under the same batch gives the same ids: what was accepted before
  * is recognised, what was not is accepted now. Ids that rise with the lines are also what the store takes fastest. */
@@ -30,7 +29,3 @@ struct id bulk_id(const struct id *batch, uint64_t n);
 
 /* One line. Strings and the spec live in the arena. 0; ERROR_BAD_REQUEST or ERROR_TOO_LARGE, with line as e's index; -ENOMEM. */
 int bulk_line(const char *text, size_t len, uint64_t line, const struct bulk_defaults *d, struct arena *a, Troupe__TaskSpec **ret, struct error *e);
-
-/* "2026-11-20T09:30:00Z", with fractions of a second and offsets (+01:00) too; wall milliseconds. 0 or ERROR_BAD_REQUEST. */
-int date_parse(const char *s, uint64_t *ret_ms, struct error *e);
-int unique_mode_parse(const char *s, Troupe__UniqueMode *ret, struct error *e);

@@ -215,21 +215,10 @@ static void hold(struct bulk *b, const char *text, size_t len)
 	b->has_held = b->held != NULL;
 }
 
-/* A payload that is too large for a line's task goes ahead of it. What was sent before is not sent again, so a line may be read twice. */
-static int send_large(struct bulk *b, const struct payload *p, struct arena *a, Troupe__TaskSpec *task, struct error *e)
-{
-	struct payload_ref *ref = arena_alloc(a, sizeof *ref);
-	if (!ref)
-		return -ENOMEM;
-	task->payload = (ProtobufCBinaryData){ 0, NULL };
-	task->blob = &ref->ref;
-	return payload_send(b->t, p, true, ref, e);
-}
-
+/* A line may be read twice: what was sent before is not sent again. */
 static int send_inline(struct bulk *b, struct arena *a, Troupe__TaskSpec *task, struct error *e)
 {
-	struct payload p = payload_of(task->payload.data, task->payload.len);
-	int r = send_large(b, &p, a, task, e);
+	int r = payload_task_inline(b->t, a, task, e);
 	if (r > 0) {
 		char text[sizeof e->text];
 		memcpy(text, e->text, sizeof text);
@@ -240,19 +229,7 @@ static int send_inline(struct bulk *b, struct arena *a, Troupe__TaskSpec *task, 
 
 static int read_file(void *ctx, const char *path, struct arena *a, Troupe__TaskSpec *task, struct error *e)
 {
-	struct bulk *b = ctx;
-	struct payload p;
-	int r = payload_read(path, &p, e);
-	if (r)
-		return r;
-	if (p.size > PAYLOAD_INLINE_MAX) {
-		r = send_large(b, &p, a, task, e);
-	} else {
-		task->payload = (ProtobufCBinaryData){ p.size, arena_copy(a, p.data, p.size) };
-		r = task->payload.data || !p.size ? 0 : -ENOMEM;
-	}
-	payload_close(&p);
-	return r;
+	return payload_task_file(((struct bulk *)ctx)->t, path, a, task, e);
 }
 
 /* Fills c from the file. */
@@ -271,7 +248,7 @@ static void chunk_fill(struct chunk *c)
 			return;
 		}
 		int code = bulk_line(text, len, b->line, &b->defaults, c->arena, &task, &e);
-		if (code == 0 && task->payload.len > PAYLOAD_INLINE_MAX)
+		if (code == 0)
 			code = send_inline(b, c->arena, task, &e);
 		if (code == -ENOMEM && c->n > 0) { /* the chunk's arena is full: this line begins the next one */
 			hold(b, text, len);

@@ -68,8 +68,9 @@ static void print_bash(void)
 	print_options(0);
 	puts("' ;;\n	esac");
 	puts("	if [[ $cur == -* ]]; then\n		COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\"))\n		return\n	fi");
-	puts("	case $verb in\n	'queue show'|'queue pause'|'queue resume'|submit)");
+	puts("	case $verb in\n	'queue '*|submit|peek)");
 	puts("		COMPREPLY=($(compgen -W \"$(troupe queue list -q 2>/dev/null)\" -- \"$cur\")) ;;");
+	puts("	'batch '*)\n		COMPREPLY=($(compgen -W \"$(troupe batch list -q --limit 100 2>/dev/null)\" -- \"$cur\")) ;;");
 	puts("	'actor '*|logs|ping|tell|ask|crashes)");
 	puts("		COMPREPLY=($(compgen -W \"$(troupe ps -q 2>/dev/null)\" -- \"$cur\"))\n		__ltrim_colon_completions \"$cur\" 2>/dev/null ;;\n	esac");
 	puts("}\ncomplete -o default -F _troupe troupe");

@@ -263,27 +263,16 @@ static int parse_cursor(struct events *v, const char *s)
 }
 
 /* #seq and suffixes become the id that the log filters by. */
-static int resolve_task(struct events *v)
+static int find_task(struct events *v)
 {
-	_cleanup_(arena_unrefp) struct arena *arena = NULL;
-	const Troupe__Envelope *answer;
 	struct error e;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	Troupe__Get get = TROUPE__GET__INIT;
-	Troupe__TaskRef name;
+	struct id id;
 	if (ref_parse(tool_option(v->t, OPT_TASK), &v->task, &e) != 0)
 		return tool_fail(v->t, &e);
-	ref_message(&v->task, &name);
-	get.task = &name;
-	env.body_case = TROUPE__ENVELOPE__BODY_GET;
-	env.get = &get;
-	int status = tool_ask(v->t, v->t->coordinator, &env, TROUPE__ENVELOPE__BODY_TASKS, &arena, &answer);
+	int status = resolve_task(v->t, &v->task, &id);
 	if (status != 0)
 		return status;
-	const Troupe__Task *task = answer->tasks->n_tasks ? answer->tasks->tasks[0] : NULL;
-	if (!task || !task->spec || task->spec->id.len != sizeof v->task_id)
-		return EXIT_NO_SUCH;
-	memcpy(v->task_id, task->spec->id.data, sizeof v->task_id);
+	memcpy(v->task_id, id.b, sizeof v->task_id);
 	v->one_task = true;
 	v->topic.gone = v->topic.end = true;
 	return 0;
@@ -343,7 +332,7 @@ int verb_events(struct tool *t)
 		return status;
 	from_start |= v.tail == 0 && !v.follow; /* --limit 0: all */
 	if (tool_has(t, OPT_TASK))
-		status = resolve_task(&v);
+		status = find_task(&v);
 	if (status == 0 && tool_has(t, OPT_AFTER))
 		status = parse_cursor(&v, tool_option(t, OPT_AFTER));
 	if (status == 0 && !from_start)

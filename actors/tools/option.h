@@ -27,11 +27,15 @@
 	X(ERROR, "error", 0, "TEXT", "only tasks whose last error contains TEXT")                                        \
 	X(OLDER, "older", 0, "TIME", "only tasks submitted longer ago than this")                                        \
 	X(NEWER, "newer", 0, "TIME", "only tasks submitted within this time")                                            \
+	X(KEY, "key", 0, "KEY", "only tasks with this serial key")                                                      \
+	X(SUBMITTER, "submitter", 0, "WHO", "only tasks of this submitter: a user's name or number, or an actor")       \
+	X(OF_BATCH, "batch", 0, "BATCH", "only tasks of this batch")                                                    \
 	X(ALL, "all", 0, NULL, "all of them")                                                \
 	X(FORCE, "force", 0, NULL, "even where a death is not proven yet")                                               \
 	X(FILE, "file", 0, "FILE", "the payload is this file's content")                                                 \
 	X(BULK, "bulk", 0, "FILE", "many tasks, one JSON object a line; - is stdin")                                     \
 	X(BATCH, "batch", 0, "ID", "number the tasks of a bulk from this id: the way to resume one")                     \
+	X(DAG, "dag", 0, "FILE", "one batch of tasks that wait for each other, a JSON document; - is stdin")             \
 	X(EXEC, "exec", 0, NULL, "the words after -- are the task's command")                                            \
 	X(PRIORITY, "priority", 'p', "LEVEL", "critical, high, normal, low, bulk, or 0 to 4294967295, lower first")       \
 	X(DELAY, "delay", 0, "TIME", "not before this time has passed")                                                  \
@@ -39,6 +43,12 @@
 	X(UNIQUE, "unique", 0, "KEY", "refuse a second task with this key while the first is not final")                 \
 	X(UNIQUE_MODE, "unique-mode", 0, "MODE", "what a second one gets: reject, return (the first one's id), replace")  \
 	X(MAX_ATTEMPTS, "max-attempts", 0, "N", "dead after N failed attempts")                                          \
+	X(RETRY, "retry", 0, "RULE,...", "what follows from one kind of end, such as \"exit 3: dead, oom: retry 2\"")        \
+	X(SERIAL, "serial", 0, "KEY", "after all earlier tasks with this key")                                           \
+	X(AFTER_TASKS, "after", 0, "TASK,...", "not before these tasks are done; cancelled when one of them fails")      \
+	X(AFTER_ANY, "after-any", 0, "TASK,...", "not before these tasks have ended, however")                           \
+	X(HOLD, "hold", 0, NULL, "where a task of --after fails: stay, since a retry of it may help")                    \
+	X(RESOURCE, "resource", 0, "NAME=AMOUNT,...", "only where the pool has so much free")                            \
 	X(RUN_TIMEOUT, "timeout", 0, "TIME", "of one attempt; then it is killed")                                        \
 	X(DEADLINE, "deadline", 0, "TIME", "dead if not done within this time from now")                                 \
 	X(REQUIRE, "require", 0, "TAG,...", "only on workers with these tags")                                           \
@@ -50,6 +60,10 @@
 	X(PAYLOAD, "payload", 0, NULL, "with the payload")                                                               \
 	X(OUTPUT, "output", 0, "FILE", "only the payload, byte for byte, into this file; - is stdout")                    \
 	X(FILES, "files", 0, "DIR", "payloads above 64 KiB become files there, which the lines name")                     \
+	X(NEW_PAYLOAD, "payload", 0, "FILE", "the new payload is this file's content; - is stdin")                       \
+	X(TO, "to", 0, "QUEUE", "the queue that they go to")                                                             \
+	X(RATE, "rate", 0, "RATE", "not all at once, but spread: 10/s, 100/m")                                           \
+	X(RESET, "reset", 0, NULL, "take back all that was set")                                                         \
 	X(WHY, "why", 0, "TEXT", "the reason, shown to others")                                                          \
 	X(CONFIG, "config", 'c', "FILE", "instead of the system's file")                                                 \
 	X(RESTART_CHANGED, "restart-changed", 0, NULL, "also restart children whose program, arguments or user changed")  \

@@ -25,6 +25,10 @@ struct payload_ref { Troupe__BlobRef ref; uint8_t sha256[SHA256_BYTES]; };
 /* Sends a large one, unless the node has it already; goes on where it was when a coordinator dies. 0, -errno, or a code with e filled. quiet: without a bar. */
 int payload_send(struct tool *t, const struct payload *p, bool quiet, struct payload_ref *ret, struct error *e);
 
+/* Of a task that is written down: what is too large goes ahead of it, and the task names it, in memory of the arena. What was sent before is not sent again. The same returns. */
+int payload_task_inline(struct tool *t, struct arena *a, Troupe__TaskSpec *task, struct error *e);
+int payload_task_file(struct tool *t, const char *path, struct arena *a, Troupe__TaskSpec *task, struct error *e); /* the content of a file */
+
 /* Fetches what a task names, in pieces, in order, and compares the hash. take: 0 or -errno, which ends it. 0, -errno, or a code with e filled. */
 int payload_fetch(struct tool *t, const Troupe__BlobRef *ref, int (*take)(void *ctx, const uint8_t *data, size_t len), void *ctx, struct error *e);
 /* Into a file, or stdout ("-"), piece by piece. 0, or an exit status. */

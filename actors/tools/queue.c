@@ -1,12 +1,14 @@
 /* Queues: queue, dlq list show export, check-store. */
 #include <string.h>
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/parse.h"
+#include "common/wire/policy.h"
 #include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
 
-static int queue_ask(struct tool *t, const char *name, struct arena **ret_arena, const Troupe__Queues **ret)
+int queue_ask(struct tool *t, const char *name, struct arena **ret_arena, const Troupe__Queues **ret)
 {
 	const Troupe__Envelope *answer;
 	struct error e = { .code = ERROR_NONE };
@@ -50,21 +52,33 @@ int verb_queue_list(struct tool *t)
 	return emit_end(&em);
 }
 
-static void print_policy(const Troupe__QueuePolicy *p)
+static void print_order(const char *label, const char *by, const char *why, uint64_t at_ms)
 {
-	char a[32], b[32];
-	const Troupe__RetryPolicy *r = p->retry;
-	printf("timeout      %s\ngrace        %s\n", p->timeout_ms ? format_duration(p->timeout_ms, a, sizeof a) : "none", format_duration(p->grace_ms, b, sizeof b));
-	if (r)
-		printf("retry        at most %u attempts, delay from %s to %s, factor %u%%, jitter %u%%\n", r->max_attempts, format_duration(r->base_ms, a, sizeof a),
-		       format_duration(r->cap_ms, b, sizeof b), r->factor_pct, r->jitter_pct);
-	printf("results      kept %s, at most %s\n", format_duration(p->result_ttl_ms, a, sizeof a), format_size(p->result_max, b, sizeof b));
-	if (p->max_tasks)
-		printf("cap          %llu tasks\n", (unsigned long long)p->max_tasks);
-	if (p->max_bytes)
-		printf("cap          %s\n", format_size(p->max_bytes, a, sizeof a));
-	if (p->poison_after)
-		printf("poison       after %u crashes\n", p->poison_after);
+	char at[25] = "";
+	if (at_ms)
+		clock_format(at_ms, at);
+	printf("%-16s %s%s%s%s%s\n", label, *by ? by : "somebody", at_ms ? " since " : "", at, *why ? ": " : "", why);
+}
+
+static bool was_set(const Troupe__Queue *q, const char *key)
+{
+	for (size_t i = 0; i < q->n_changed; i++)
+		if (strcmp(q->changed[i], key) == 0)
+			return true;
+	return false;
+}
+
+static void print_policy(const Troupe__Queue *q)
+{
+	char text[POLICY_TEXT];
+	puts("");
+	for (const char *const *key = policy_keys; *key; key++) {
+		policy_get(q->policy, *key, text, sizeof text);
+		if (was_set(q, *key))
+			printf("%-16s %-16s (set at run time)\n", *key, text);
+		else
+			printf("%-16s %s\n", *key, text);
+	}
 }
 
 int verb_queue_show(struct tool *t)
@@ -78,63 +92,33 @@ int verb_queue_show(struct tool *t)
 	const Troupe__Queue *q = found->queues[0];
 	if (tool_has(t, OPT_JSON))
 		return emit_one(t, &table_queues, row_of_queue(q));
-	printf("queue        %s\nstate        %s\n", q->name, q->paused ? "paused" : "open");
+	printf("%-16s %s\n%-16s %s%s%s\n", "queue", q->name, "state", q->paused ? "paused" : q->draining ? "draining" : "open", q->paused && q->draining ? ", draining" : "",
+	       q->policy && q->policy->auto_created ? ", made by a submit" : "");
 	if (q->paused)
-		printf("paused by    %s%s%s\n", q->paused_by, q->paused_why[0] ? ": " : "", q->paused_why);
-	printf("tasks        %llu ready, %llu scheduled, %llu running, %llu done, %llu cancelled, %llu dead\n", (unsigned long long)q->ready,
-	       (unsigned long long)q->scheduled, (unsigned long long)q->running, (unsigned long long)q->done, (unsigned long long)q->cancelled,
-	       (unsigned long long)q->dead);
-	printf("oldest ready %s\nworkers      %u, %u busy\n", format_age(q->oldest_ready_ms, text, sizeof text), q->workers, q->workers_busy);
-	printf("totals       %llu submitted, %llu completed, %llu failed, %llu retried\n", (unsigned long long)q->submitted_total,
-	       (unsigned long long)q->completed_total, (unsigned long long)q->failed_total, (unsigned long long)q->retried_total);
+		print_order("paused by", q->paused_by, q->paused_why, q->paused_at_ms);
+	if (q->draining)
+		print_order("drained by", q->draining_by, q->draining_why, q->draining_at_ms);
+	printf("%-16s %llu ready, %llu scheduled, %llu running, %llu done, %llu cancelled, %llu dead\n", "tasks", (unsigned long long)q->ready, (unsigned long long)q->scheduled,
+	       (unsigned long long)q->running, (unsigned long long)q->done, (unsigned long long)q->cancelled, (unsigned long long)q->dead);
+	printf("%-16s %s\n", "payloads", format_size(q->bytes, text, sizeof text));
+	printf("%-16s %s\n%-16s %u, %u busy\n", "oldest ready", format_age(q->oldest_ready_ms, text, sizeof text), "workers", q->workers, q->workers_busy);
+	if (q->keys)
+		printf("%-16s %llu in use\n", "serial keys", (unsigned long long)q->keys);
+	printf("%-16s %llu submitted, %llu completed, %llu failed, %llu retried, %llu dropped\n", "totals", (unsigned long long)q->submitted_total,
+	       (unsigned long long)q->completed_total, (unsigned long long)q->failed_total, (unsigned long long)q->retried_total, (unsigned long long)q->dropped_total);
 	if (q->policy)
-		print_policy(q->policy);
+		print_policy(q);
 	return EXIT_OK;
 }
-
-static int queue_order(struct tool *t, Troupe__QueueOrder__Op op, const char *done)
-{
-	_cleanup_(arena_unrefp) struct arena *arena = NULL;
-	const Troupe__Envelope *answer;
-	struct error e = { .code = ERROR_NONE };
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	Troupe__QueueOrder order = TROUPE__QUEUE_ORDER__INIT;
-	const char *name = t->args.words[0];
-	if (tool_has(t, OPT_DRY_RUN)) {
-		const Troupe__Queues *found;
-		int status = op == TROUPE__QUEUE_ORDER__OP__ADD ? 0 : queue_ask(t, name, &arena, &found);
-		if (status == 0)
-			printf("would be %s: %s\n", done, name);
-		return status;
-	}
-	order.op = op;
-	order.name = (char *)(uintptr_t)name;
-	order.why = (char *)(uintptr_t)(tool_has(t, OPT_WHY) ? tool_option(t, OPT_WHY) : "");
-	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ORDER;
-	env.queue_order = &order;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
-	if (code != 0)
-		return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? name : t->coordinator, &e) : tool_fail_code(t, code, &e);
-	printf("%s: %s\n", name, done);
-	return EXIT_OK;
-}
-
-int verb_queue_pause(struct tool *t) { return queue_order(t, TROUPE__QUEUE_ORDER__OP__PAUSE, "paused"); }
-int verb_queue_resume(struct tool *t) { return queue_order(t, TROUPE__QUEUE_ORDER__OP__RESUME, "resumed"); }
-int verb_queue_add(struct tool *t) { return queue_order(t, TROUPE__QUEUE_ORDER__OP__ADD, "added"); }
 
 static int dead_tasks(struct tool *t, bool payload, bool export_lines)
 {
-	Troupe__Filter f;
-	Troupe__TaskState states[8];
-	bool any;
-	int status = tool_filter(t, &f, states, &any);
+	struct filter f;
+	int status = tool_filter(t, &f);
 	if (status != 0)
 		return status;
-	states[0] = TROUPE__TASK_STATE__DEAD;
-	f.states = states;
-	f.n_states = 1;
-	return list_tasks(t, &f, payload, export_lines);
+	filter_states_only(&f, TROUPE__TASK_STATE__DEAD);
+	return list_tasks(t, &f.f, payload, export_lines);
 }
 
 int verb_dlq_list(struct tool *t) { return dead_tasks(t, tool_has(t, OPT_PAYLOAD), false); }

@@ -194,7 +194,7 @@ static const char *colour_of(const char *state)
 {
 	static const struct { const char *state, *colour; } colours[] = {
 		{ "up", "green" }, { "done", "green" }, { "ok", "green" }, { "running", "cyan" }, { "starting", "yellow" }, { "backoff", "yellow" },
-		{ "stopping", "yellow" }, { "paused", "yellow" }, { "warn", "yellow" }, { "pending", "red" }, { "failed", "red" }, { "dead", "red" },
+		{ "stopping", "yellow" }, { "paused", "yellow" }, { "draining", "yellow" }, { "compensating", "yellow" }, { "succeeded", "green" }, { "warn", "yellow" }, { "pending", "red" }, { "failed", "red" }, { "dead", "red" },
 		{ "broken", "red" }, { "bad", "red" }, { "alarm", "red" },
 	};
 	for (size_t i = 0; i < ELEMENTS(colours); i++)

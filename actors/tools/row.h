@@ -50,4 +50,4 @@ void row_flag(json_t *row, const char *key, bool value);
 void row_time(json_t *row, const char *key, uint64_t wall_ms); /* key: RFC 3339; key_ms: the number */
 
 extern const struct table table_tasks, table_attempts, table_receipts, table_tree_rows, table_processes, table_queues, table_workers, table_crashes, table_events, table_checks,
-	table_status, table_answers, table_what_if, table_changes, table_bench, table_crons, table_cron_times;
+	table_status, table_answers, table_what_if, table_changes, table_bench, table_batches, table_members, table_named, table_trace, table_crons, table_cron_times;

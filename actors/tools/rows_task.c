@@ -1,24 +1,29 @@
 /* Rows of the queue's messages. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
+#include "common/base/rate.h"
 #include "common/base/sha256.h"
 #include "common/wire/id.h"
 #include "actors/tools/rows.h"
 
 static const char *const task_states[] = { "any", "scheduled", "ready", "running", "done", "cancelled", "dead" };
-static const char *const causes[] = { "", "exhausted", "rejected", "poison", "expired" };
+static const char *const causes[] = { "", "exhausted", "rejected", "poison", "expired", "dropped", "upstream", "unneeded", "replaced" };
+static const char *const roles[] = { "member", "on success", "on failure", "at the end", "compensation" };
 static const char *const exit_classes[] = { "", "done", "failed", "later", "rejected", "broken", "signal", "core", "oom", "timeout", "lost", "cancelled" };
 static const char *const transitions[] = { "",     "accepted", "ready",     "given",        "done",    "failed",   "lost",   "scheduled",
-	                                   "dead", "cancelled", "cancel asked", "retried", "returned", "purged", "expired" };
+	                                   "dead", "cancelled", "cancel asked", "retried", "returned", "purged", "expired", "dropped", "changed" };
 
 /* A newer node may know more values than this tool. */
 #define NAME_OF(names, value) ((size_t)(value) < ELEMENTS(names) ? names[value] : "unknown")
 
 const char *task_state_name(Troupe__TaskState s) { return NAME_OF(task_states, s); }
 const char *exit_class_name(Troupe__ExitClass c) { return NAME_OF(exit_classes, c); }
+const char *cause_name(Troupe__Cause c) { return NAME_OF(causes, c); }
+const char *batch_role_name(Troupe__BatchRole r) { return NAME_OF(roles, r); }
 const char *transition_name(Troupe__TransitionKind k) { return NAME_OF(transitions, k); }
 
 int task_state_parse(const char *s, size_t len, Troupe__TaskState *ret)
@@ -48,7 +53,7 @@ const char *outcome_text(const Troupe__Outcome *o, char *out, size_t size)
 	return out;
 }
 
-static void row_id(json_t *row, const char *key, const ProtobufCBinaryData *id)
+void row_id(json_t *row, const char *key, const ProtobufCBinaryData *id)
 {
 	char text[ID_TEXT];
 	struct id value;
@@ -83,7 +88,7 @@ static json_t *array_of_bytes(const ProtobufCBinaryData *items, size_t n)
 	return a;
 }
 
-static json_t *array_of_texts(char *const *items, size_t n)
+json_t *row_texts(char *const *items, size_t n)
 {
 	json_t *a = json_array();
 	for (size_t i = 0; a && i < n; i++)
@@ -116,6 +121,42 @@ static void row_outcome(json_t *row, const Troupe__Outcome *o)
 	}
 }
 
+static void row_resources(json_t *row, const Troupe__TaskSpec *s)
+{
+	json_t *all = json_array();
+	char text[RESOURCE_TEXT];
+	for (size_t i = 0; i < s->n_resources; i++) {
+		struct resource r = { .amount = s->resources[i]->amount };
+		snprintf(r.name, sizeof r.name, "%s", s->resources[i]->name);
+		json_array_append_new(all, json_string(format_resource(&r, text, sizeof text)));
+	}
+	json_object_set_new(row, "resources", all);
+}
+
+/* As objects for scripts, and as one text for people. */
+static void row_edges(json_t *row, const Troupe__TaskSpec *s)
+{
+	static const char *const on[] = { "success", "end", "failure" }, *const suffixes[] = { "", " (end)", " (failure)" };
+	json_t *all = json_array();
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	for (size_t i = 0; i < s->n_depends_on; i++) {
+		const Troupe__Edge *e = s->depends_on[i];
+		json_t *edge = json_object();
+		row_id(edge, "id", &e->id);
+		row_text(edge, "on", NAME_OF(on, e->on));
+		if (f && json_is_string(json_object_get(edge, "id")))
+			fprintf(f, "%s%s%s", i ? ", " : "", json_string_value(json_object_get(edge, "id")), NAME_OF(suffixes, e->on));
+		json_array_append_new(all, edge);
+	}
+	if (f)
+		fclose(f);
+	json_object_set_new(row, "after", all);
+	row_text(row, "waits_for", text);
+	free(text);
+}
+
 static void row_spec(json_t *row, const Troupe__TaskSpec *s)
 {
 	char text[32];
@@ -128,7 +169,12 @@ static void row_spec(json_t *row, const Troupe__TaskSpec *s)
 	row_number(row, "timeout_ms", s->timeout_ms);
 	row_time(row, "deadline_at", s->deadline_at_ms);
 	json_object_set_new(row, "argv", array_of_bytes(s->argv, s->n_argv));
-	json_object_set_new(row, "require", array_of_texts(s->tags, s->n_tags));
+	json_object_set_new(row, "require", row_texts(s->tags, s->n_tags));
+	row_text(row, "serial", s->serial_key);
+	row_resources(row, s);
+	row_edges(row, s);
+	row_flag(row, "hold", s->hold_on_failure);
+	row_text(row, "role", s->role ? batch_role_name(s->role) : NULL);
 	if (s->payload.len)
 		row_bytes_text(row, "payload", s->payload.data, s->payload.len);
 	if (s->blob && s->blob->sha256.len == SHA256_BYTES) {
@@ -155,6 +201,20 @@ json_t *row_of_attempt(const Troupe__Attempt *a)
 	row_flag(row, "counted", a->counted);
 	row_outcome(row, a->outcome);
 	return row;
+}
+
+/* What a person wants to know of a row: how far, or why not. */
+static const char *note_of(const Troupe__Task *t, char *text, size_t size)
+{
+	if (t->state == TROUPE__TASK_STATE__RUNNING)
+		return t->cancel_requested ? "being cancelled" : t->note;
+	if (t->cause && (t->state == TROUPE__TASK_STATE__CANCELLED || !t->last_error[0]))
+		return cause_name(t->cause);
+	if (t->blocked && !t->last_error[0]) {
+		snprintf(text, size, "waits for %u other%s", t->blocked, t->blocked == 1 ? "" : "s");
+		return text;
+	}
+	return t->last_error;
 }
 
 json_t *row_of_task(const Troupe__Task *t, uint64_t now_ms)
@@ -190,13 +250,11 @@ json_t *row_of_task(const Troupe__Task *t, uint64_t now_ms)
 	row_number(row, "percent", t->percent);
 	row_number(row, "payload_size", t->payload_size);
 	row_flag(row, "cancel_requested", t->cancel_requested);
+	row_number(row, "blocked", t->blocked);
+	row_id(row, "batch", &t->batch);
 	row_outcome(row, t->outcome);
 	row_text(row, "last_error", t->last_error);
-	/* What a person wants to know of a row: how far, or why not. */
-	const char *note = t->state == TROUPE__TASK_STATE__DEAD && !t->last_error[0] ? NAME_OF(causes, t->cause) : t->last_error;
-	if (t->state == TROUPE__TASK_STATE__RUNNING)
-		note = t->cancel_requested ? "being cancelled" : t->note;
-	row_text(row, "note", note);
+	row_text(row, "note", note_of(t, text, sizeof text));
 	if (t->n_history) {
 		json_t *history = json_array();
 		for (size_t i = 0; i < t->n_history; i++)
@@ -217,71 +275,6 @@ json_t *row_of_receipt(const Troupe__Receipt *r, const char *queue)
 	row_number(row, "seq", r->seq);
 	row_text(row, "queue", queue);
 	row_flag(row, "existing", r->existing);
-	return row;
-}
-
-json_t *row_of_queue(const Troupe__Queue *q)
-{
-	json_t *row = json_object();
-	char note[256];
-	if (!row)
-		return NULL;
-	row_text(row, "queue", q->name);
-	row_text(row, "state", q->paused ? "paused" : "open");
-	row_number(row, "ready", q->ready);
-	row_number(row, "scheduled", q->scheduled);
-	row_number(row, "running", q->running);
-	row_number(row, "done", q->done);
-	row_number(row, "cancelled", q->cancelled);
-	row_number(row, "dead", q->dead);
-	row_number(row, "oldest_ready_ms", q->oldest_ready_ms);
-	row_number(row, "workers", q->workers);
-	row_number(row, "workers_busy", q->workers_busy);
-	row_number(row, "submitted", q->submitted_total);
-	row_number(row, "completed", q->completed_total);
-	row_number(row, "failed", q->failed_total);
-	row_number(row, "retried", q->retried_total);
-	row_text(row, "paused_by", q->paused_by);
-	row_text(row, "paused_why", q->paused_why);
-	row_time(row, "paused_at", q->paused_at_ms);
-	row_flag(row, "auto_created", q->policy && q->policy->auto_created);
-	if (q->policy) {
-		row_number(row, "timeout_ms", q->policy->timeout_ms);
-		row_number(row, "max_tasks", q->policy->max_tasks);
-		row_number(row, "max_attempts", q->policy->retry ? q->policy->retry->max_attempts : 0);
-	}
-	if (q->paused)
-		snprintf(note, sizeof note, "paused by %s%s%s", q->paused_by[0] ? q->paused_by : "an operator", q->paused_why[0] ? ": " : "", q->paused_why);
-	else if (q->workers == 0 && q->ready)
-		snprintf(note, sizeof note, "no worker serves it");
-	else
-		snprintf(note, sizeof note, "%u/%u busy", q->workers_busy, q->workers);
-	row_text(row, "note", note);
-	return row;
-}
-
-json_t *row_of_worker(const Troupe__WorkerRow *w)
-{
-	json_t *row = json_object();
-	char text[64];
-	if (!row)
-		return NULL;
-	row_text(row, "worker", w->address);
-	row_text(row, "pool", w->pool);
-	row_number(row, "pid", w->pid);
-	row_number(row, "incarnation", w->incarnation);
-	row_text(row, "state", w->broken[0] ? "broken" : w->draining ? "draining" : w->busy ? "running" : "idle");
-	row_id(row, "task_id", &w->task);
-	row_text(row, "task", w->busy && w->seq ? seq_text(w->seq, text, sizeof text) : NULL);
-	row_number(row, "seq", w->seq);
-	row_number(row, "token", w->token);
-	row_number(row, "since_ms", w->since_ms);
-	row_number(row, "done", w->done);
-	row_number(row, "failed", w->failed);
-	row_number(row, "held", w->held);
-	row_flag(row, "draining", w->draining);
-	json_object_set_new(row, "queues", array_of_texts(w->queues, w->n_queues));
-	row_text(row, "note", w->broken);
 	return row;
 }
 

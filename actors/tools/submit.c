@@ -7,9 +7,11 @@
 #include "actors/tools/bulk.h"
 #include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
+#include "actors/tools/spec_json.h"
 #include "actors/tools/tool.h"
 
 #define TAGS_MAX 32u
+#define DRAFT_ARENA (1u << 20)
 
 /* A task made of options: what it points at. */
 struct draft {
@@ -19,6 +21,7 @@ struct draft {
 	struct id id;
 	char *tags[TAGS_MAX];
 	char *tag_text;                /* owned */
+	struct arena *arena;           /* of edges, resources and rules; owned */
 	struct payload payload;
 	struct payload_ref large;      /* of a payload that is sent before */
 	ProtobufCBinaryData *argv;     /* owned */
@@ -26,6 +29,7 @@ struct draft {
 
 static void draft_fini(struct draft *d)
 {
+	arena_unref(d->arena);
 	free(d->tag_text);
 	payload_close(&d->payload);
 	free(d->argv);
@@ -46,6 +50,77 @@ static int draft_tags(struct tool *t, struct draft *d)
 	return 0;
 }
 
+/* Everybody whom a list of tasks names: by an id at once, else the node is asked. */
+static int draft_edges(struct tool *t, struct draft *d, enum option o, Troupe__EdgeOn on)
+{
+	_cleanup_(freep) char *words = tool_has(t, o) ? strdup(tool_option(t, o)) : NULL;
+	struct error e;
+	char *rest = words, *word;
+	if (tool_has(t, o) && !words)
+		return tool_fail_code(t, -ENOMEM, NULL);
+	while ((word = strsep(&rest, ","))) {
+		struct ref ref;
+		int status = 0;
+		if (ref_parse(word, &ref, &e) != 0)
+			return tool_fail(t, &e);
+		if (ref.kind != REF_ID)
+			status = resolve_task(t, &ref, &ref.id);
+		if (status != 0)
+			return status;
+		int code = spec_edge(&ref.id, on, d->arena, &d->spec, &e);
+		if (code != 0)
+			return code > 0 ? tool_usage(t, "--%s: %s", option_defs[o].name, e.text) : tool_fail_code(t, code, NULL);
+	}
+	return 0;
+}
+
+static int draft_resources(struct tool *t, struct draft *d)
+{
+	struct error e;
+	const char *s = tool_option(t, OPT_RESOURCE);
+	for (bool more = s != NULL; more;) {
+		struct resource r;
+		size_t len = strcspn(s, ",");
+		int code = parse_resource(s, len, &r, &e);
+		code = code ? code : spec_resource(&r, d->arena, &d->spec, &e);
+		if (code != 0)
+			return code > 0 ? tool_usage(t, "--resource: %s; %s", e.text, e.cure[0] ? e.cure : "name each once") : tool_fail_code(t, code, NULL);
+		more = s[len] != '\0';
+		s += len + more;
+	}
+	return 0;
+}
+
+static int draft_retry(struct tool *t, struct draft *d)
+{
+	struct error e;
+	struct retry_rule rules[RETRY_RULES_MAX];
+	size_t n = 0;
+	if (!tool_has(t, OPT_RETRY))
+		return 0;
+	if (parse_retry_rules(tool_option(t, OPT_RETRY), rules, &n, &e) != 0)
+		return tool_usage(t, "--retry: %s; %s", e.text, e.cure);
+	int code = spec_rules(rules, n, d->arena, &d->spec);
+	return code ? tool_fail_code(t, code, NULL) : 0;
+}
+
+/* What it waits for and what it takes. */
+static int draft_wants(struct tool *t, struct draft *d)
+{
+	d->arena = arena_new(DRAFT_ARENA);
+	if (!d->arena)
+		return tool_fail_code(t, -ENOMEM, NULL);
+	if (tool_has(t, OPT_SERIAL))
+		d->spec.serial_key = (char *)(uintptr_t)tool_option(t, OPT_SERIAL);
+	d->spec.hold_on_failure = tool_has(t, OPT_HOLD);
+	if (tool_has(t, OPT_HOLD) && !tool_has(t, OPT_AFTER_TASKS))
+		return tool_usage(t, "--hold says what happens when a task of --after fails: there is none");
+	int status = draft_edges(t, d, OPT_AFTER_TASKS, TROUPE__EDGE_ON__ON_SUCCESS);
+	status = status ? status : draft_edges(t, d, OPT_AFTER_ANY, TROUPE__EDGE_ON__ON_END);
+	status = status ? status : draft_resources(t, d);
+	return status ? status : draft_retry(t, d);
+}
+
 static int draft_options(struct tool *t, struct draft *d)
 {
 	struct error e;
@@ -56,15 +131,17 @@ static int draft_options(struct tool *t, struct draft *d)
 	status = status ? status : tool_duration(t, OPT_DEADLINE, &deadline_ms);
 	status = status ? status : tool_number(t, OPT_MAX_ATTEMPTS, 1, 1000000, &attempts);
 	status = status ? status : draft_tags(t, d);
+	status = status ? status : draft_wants(t, d);
 	if (status != 0)
 		return status;
 	if (deadline_ms)
 		s->deadline_at_ms = clock_wall_ms() + deadline_ms;
-	if (attempts) {
+	if (attempts && !s->retry) {
 		troupe__retry_policy__init(&d->retry);
-		d->retry.max_attempts = (uint32_t)attempts;
 		s->retry = &d->retry;
 	}
+	if (attempts)
+		s->retry->max_attempts = (uint32_t)attempts;
 	if (tool_has(t, OPT_PRIORITY)) {
 		troupe__level__init(&d->level);
 		if (parse_priority(tool_option(t, OPT_PRIORITY), &d->level.value, &e) != 0)
@@ -203,6 +280,8 @@ int verb_submit(struct tool *t)
 {
 	if (tool_has(t, OPT_BULK))
 		return submit_bulk(t, tool_option(t, OPT_BULK));
+	if (tool_has(t, OPT_DAG))
+		return submit_dag(t, tool_option(t, OPT_DAG));
 	struct draft d = { .payload = { .fd = -1 } };
 	troupe__task_spec__init(&d.spec);
 	int status = draft_words(t, &d, 0);
@@ -218,11 +297,13 @@ int verb_submit(struct tool *t)
 
 int with_task(struct tool *t, unsigned at, int (*fn)(struct tool *t, Troupe__TaskSpec *spec, void *ctx), void *ctx)
 {
-	struct draft d = { .payload = NULL };
+	struct draft d = { .payload = { .fd = -1 } };
 	troupe__task_spec__init(&d.spec);
 	int status = draft_words(t, &d, at);
 	if (status == 0)
 		status = draft_options(t, &d);
+	if (status == 0 && d.payload.size > PAYLOAD_INLINE_MAX)
+		status = tool_usage(t, "the payload has %llu bytes: what is submitted again and again has at most %u", (unsigned long long)d.payload.size, PAYLOAD_INLINE_MAX);
 	if (status == 0)
 		status = fn(t, &d.spec, ctx);
 	draft_fini(&d);

@@ -15,7 +15,8 @@ TABLE(table_tasks, "tasks", "id", NULL,
 	{ "finished_at", NULL, COLUMN_TEXT }, { "submitter", NULL, COLUMN_TEXT }, { "percent", NULL, COLUMN_NUMBER }, { "payload_size", NULL, COLUMN_SIZE },
 	{ "outcome", NULL, COLUMN_TEXT }, { "exit_class", NULL, COLUMN_TEXT }, { "exit_code", NULL, COLUMN_NUMBER }, { "signal", NULL, COLUMN_NUMBER },
 	{ "run_us", NULL, COLUMN_NUMBER }, { "last_error", NULL, COLUMN_TEXT }, { "unique", NULL, COLUMN_TEXT }, { "argv", NULL, COLUMN_TEXT },
-	{ "require", NULL, COLUMN_TEXT }, { "payload", NULL, COLUMN_TEXT }, { "output", NULL, COLUMN_TEXT });
+	{ "require", NULL, COLUMN_TEXT }, { "resources", NULL, COLUMN_TEXT }, { "serial", NULL, COLUMN_TEXT }, { "after", NULL, COLUMN_TEXT }, { "waits_for", NULL, COLUMN_TEXT },
+	{ "blocked", NULL, COLUMN_NUMBER }, { "hold", NULL, COLUMN_FLAG }, { "batch", NULL, COLUMN_TEXT }, { "role", NULL, COLUMN_TEXT }, { "payload", NULL, COLUMN_TEXT }, { "output", NULL, COLUMN_TEXT });
 
 TABLE(table_attempts, "attempts", "token", NULL,
 	{ "run", "RUN", COLUMN_NUMBER }, { "attempt", "ATTEMPT", COLUMN_NUMBER }, { "worker", "WORKER", COLUMN_TEXT }, { "started_at", "STARTED", COLUMN_TEXT },
@@ -42,8 +43,31 @@ TABLE(table_queues, "queues", "queue", NULL,
 	{ "running", "RUNNING", COLUMN_NUMBER }, { "done", "DONE", COLUMN_NUMBER }, { "cancelled", "CANCELLED", COLUMN_NUMBER }, { "dead", "DEAD", COLUMN_NUMBER },
 	{ "oldest_ready_ms", "OLDEST", COLUMN_AGE }, { "note", "NOTE", COLUMN_TEXT }, { "workers", NULL, COLUMN_NUMBER }, { "workers_busy", NULL, COLUMN_NUMBER },
 	{ "submitted", NULL, COLUMN_NUMBER }, { "completed", NULL, COLUMN_NUMBER }, { "failed", NULL, COLUMN_NUMBER },
-	{ "retried", NULL, COLUMN_NUMBER }, { "paused_by", NULL, COLUMN_TEXT }, { "paused_why", NULL, COLUMN_TEXT }, { "paused_at", NULL, COLUMN_TEXT },
-	{ "timeout_ms", NULL, COLUMN_AGE }, { "max_tasks", NULL, COLUMN_NUMBER }, { "max_attempts", NULL, COLUMN_NUMBER }, { "auto_created", NULL, COLUMN_FLAG });
+	{ "retried", NULL, COLUMN_NUMBER }, { "dropped", NULL, COLUMN_NUMBER }, { "bytes", NULL, COLUMN_SIZE }, { "keys", NULL, COLUMN_NUMBER },
+	{ "draining_by", NULL, COLUMN_TEXT }, { "draining_why", NULL, COLUMN_TEXT }, { "draining_at", NULL, COLUMN_TEXT }, { "paused_by", NULL, COLUMN_TEXT }, { "paused_why", NULL, COLUMN_TEXT }, { "paused_at", NULL, COLUMN_TEXT },
+	{ "timeout_ms", NULL, COLUMN_AGE }, { "max_tasks", NULL, COLUMN_NUMBER }, { "max_attempts", NULL, COLUMN_NUMBER }, { "policy", NULL, COLUMN_TEXT },
+	{ "changed", NULL, COLUMN_TEXT }, { "auto_created", NULL, COLUMN_FLAG });
+
+TABLE(table_batches, "batches", "batch", NULL,
+	{ "batch", "BATCH", COLUMN_TEXT }, { "name", "NAME", COLUMN_TEXT }, { "state", "STATE", COLUMN_STATE }, { "ended", "ENDED", COLUMN_TEXT },
+	{ "done", "DONE", COLUMN_NUMBER }, { "dead", "DEAD", COLUMN_NUMBER }, { "cancelled", "CANCELLED", COLUMN_NUMBER }, { "age_ms", "AGE", COLUMN_AGE },
+	{ "took_ms", "TOOK", COLUMN_AGE }, { "members", NULL, COLUMN_NUMBER }, { "compensations", NULL, COLUMN_NUMBER }, { "compensated", NULL, COLUMN_NUMBER },
+	{ "on_failure", NULL, COLUMN_TEXT }, { "submitter", NULL, COLUMN_TEXT }, { "submitted_at", NULL, COLUMN_TEXT }, { "finished_at", NULL, COLUMN_TEXT });
+
+TABLE(table_members, "tasks of a batch", "id", NULL,
+	{ "task", "TASK", COLUMN_TEXT }, { "queue", "QUEUE", COLUMN_TEXT }, { "role", "ROLE", COLUMN_TEXT }, { "state", "STATE", COLUMN_STATE },
+	{ "after_tasks", "AFTER", COLUMN_TEXT }, { "tries", "TRIES", COLUMN_TEXT }, { "took_ms", "TOOK", COLUMN_AGE }, { "note", "NOTE", COLUMN_TEXT },
+	{ "id", NULL, COLUMN_TEXT }, { "seq", NULL, COLUMN_NUMBER }, { "cause", NULL, COLUMN_TEXT }, { "blocked", NULL, COLUMN_NUMBER }, { "worker", NULL, COLUMN_TEXT },
+	{ "batch", NULL, COLUMN_TEXT }, { "after", NULL, COLUMN_TEXT }, { "last_error", NULL, COLUMN_TEXT });
+
+TABLE(table_named, "tasks", "batch", NULL,
+	{ "name", "NAME", COLUMN_TEXT }, { "id", "ID", COLUMN_TEXT }, { "task", "TASK", COLUMN_TEXT }, { "queue", "QUEUE", COLUMN_TEXT }, { "batch", "BATCH", COLUMN_TEXT },
+	{ "role", NULL, COLUMN_TEXT }, { "existing", NULL, COLUMN_FLAG }, { "seq", NULL, COLUMN_NUMBER });
+
+TABLE(table_trace, "steps", "at_ms", NULL,
+	{ "after", "AFTER", COLUMN_TEXT }, { "what", "WHAT", COLUMN_STATE }, { "who", "WHO", COLUMN_TEXT }, { "detail", "DETAIL", COLUMN_TEXT },
+	{ "at", NULL, COLUMN_TEXT }, { "at_ms", NULL, COLUMN_NUMBER }, { "task", NULL, COLUMN_TEXT }, { "run", NULL, COLUMN_NUMBER }, { "attempt", NULL, COLUMN_NUMBER },
+	{ "token", NULL, COLUMN_NUMBER }, { "commit", NULL, COLUMN_NUMBER }, { "crash", NULL, COLUMN_NUMBER });
 
 TABLE(table_workers, "workers", "worker", NULL,
 	{ "worker", "WORKER", COLUMN_TEXT }, { "pid", "PID", COLUMN_NUMBER }, { "state", "STATE", COLUMN_STATE }, { "task", "TASK", COLUMN_TEXT },

@@ -10,7 +10,7 @@
 
 #define LIST_SLICE 500u
 
-static int get_task(struct tool *t, const struct ref *ref, bool payload, bool output, bool history, struct arena **ret_arena, const Troupe__Task **ret)
+int get_task(struct tool *t, const struct ref *ref, unsigned with, struct arena **ret_arena, const Troupe__Task **ret)
 {
 	const Troupe__Envelope *answer;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
@@ -18,9 +18,9 @@ static int get_task(struct tool *t, const struct ref *ref, bool payload, bool ou
 	Troupe__TaskRef name;
 	ref_message(ref, &name);
 	get.task = &name;
-	get.payload = payload;
-	get.output = output;
-	get.history = history;
+	get.payload = with & TASK_PAYLOAD;
+	get.output = with & TASK_OUTPUT;
+	get.history = with & TASK_HISTORY;
 	env.body_case = TROUPE__ENVELOPE__BODY_GET;
 	env.get = &get;
 	int status = tool_ask(t, t->coordinator, &env, TROUPE__ENVELOPE__BODY_TASKS, ret_arena, &answer);
@@ -34,6 +34,22 @@ static int get_task(struct tool *t, const struct ref *ref, bool payload, bool ou
 		return tool_fail(t, &e);
 	}
 	*ret = answer->tasks->tasks[0];
+	return 0;
+}
+
+int resolve_task(struct tool *t, const struct ref *ref, struct id *ret)
+{
+	_cleanup_(arena_unrefp) struct arena *arena = NULL;
+	const Troupe__Task *task;
+	struct error e;
+	int status = get_task(t, ref, 0, &arena, &task);
+	if (status != 0)
+		return status;
+	if (!task->spec || task->spec->id.len != sizeof ret->b) {
+		error_set(&e, ERROR_VERSION, "%s answered with a task that has no id", t->coordinator);
+		return tool_fail(t, &e);
+	}
+	memcpy(ret->b, task->spec->id.data, sizeof ret->b);
 	return 0;
 }
 
@@ -58,7 +74,9 @@ static void print_task(const json_t *row)
 		{ "worker", "worker", COLUMN_TEXT }, { "percent", "percent", COLUMN_NUMBER }, { "note", "note", COLUMN_TEXT }, { "submitter", "submitter", COLUMN_TEXT },
 		{ "submitted_at", "submitted", COLUMN_TEXT }, { "due_at", "due", COLUMN_TEXT }, { "started_at", "started", COLUMN_TEXT },
 		{ "finished_at", "finished", COLUMN_TEXT }, { "took_ms", "took", COLUMN_AGE }, { "outcome", "outcome", COLUMN_TEXT }, { "timeout_ms", "timeout", COLUMN_AGE },
-		{ "deadline_at", "deadline", COLUMN_TEXT }, { "unique", "unique key", COLUMN_TEXT }, { "require", "requires", COLUMN_TEXT }, { "argv", "command", COLUMN_TEXT },
+		{ "deadline_at", "deadline", COLUMN_TEXT }, { "unique", "unique key", COLUMN_TEXT }, { "serial", "serial key", COLUMN_TEXT },
+		{ "waits_for", "waits for", COLUMN_TEXT }, { "blocked", "not met", COLUMN_NUMBER }, { "batch", "batch", COLUMN_TEXT }, { "role", "role", COLUMN_TEXT },
+		{ "require", "requires", COLUMN_TEXT }, { "resources", "resources", COLUMN_TEXT }, { "argv", "command", COLUMN_TEXT },
 		{ "payload_size", "payload size", COLUMN_SIZE }, { "payload_sha256", "payload hash", COLUMN_TEXT }, { "payload", "payload", COLUMN_TEXT }, { "payload_base64", "payload (base64)", COLUMN_TEXT },
 		{ "stderr", "stderr", COLUMN_TEXT },
 	};
@@ -72,7 +90,7 @@ int show_task(struct tool *t, const struct ref *ref)
 	_cleanup_(freep) uint8_t *large = NULL;
 	const Troupe__Task *task;
 	bool output = tool_has(t, OPT_OUTPUT);
-	int status = get_task(t, ref, output || tool_has(t, OPT_PAYLOAD), false, true, &arena, &task);
+	int status = get_task(t, ref, TASK_HISTORY | (output || tool_has(t, OPT_PAYLOAD) ? TASK_PAYLOAD : 0), &arena, &task);
 	if (status == 0 && output && task->spec)
 		return payload_write(t, task->spec, tool_option(t, OPT_OUTPUT));
 	if (status == 0 && task->spec && tool_has(t, OPT_PAYLOAD))
@@ -122,7 +140,7 @@ static int print_result(struct tool *t, const struct ref *ref)
 	const Troupe__Task *task;
 	struct error e;
 	char text[64];
-	int status = get_task(t, ref, false, true, true, &arena, &task);
+	int status = get_task(t, ref, TASK_OUTPUT | TASK_HISTORY, &arena, &task);
 	if (status != 0)
 		return status;
 	const Troupe__Outcome *o = task->outcome;
@@ -149,7 +167,7 @@ int verb_result(struct tool *t)
 {
 	_cleanup_(freep) struct ref *refs = NULL;
 	size_t n;
-	int status = tool_refs(t, 0, &refs, &n);
+	int status = tool_refs_or_batch(t, &refs, &n);
 	if (status == 0 && tool_has(t, OPT_WAIT))
 		status = wait_for(t, refs, n, false, false, on_result_final, NULL);
 	for (size_t i = 0; i < n && status == 0; i++)
@@ -159,54 +177,24 @@ int verb_result(struct tool *t)
 
 /* --- list --- */
 
-/* A dead task as submit --bulk reads it, under a new id. */
-static json_t *bulk_row(struct tool *t, const Troupe__Task *task, int *io_status)
-{
-	const Troupe__TaskSpec *s = task->spec;
-	json_t *row = json_object(), *argv = json_array(), *tags = json_array();
-	char text[32];
-	if (!row || !argv || !tags || !s) {
-		json_decref(row);
-		json_decref(argv);
-		json_decref(tags);
-		return NULL;
-	}
-	row_text(row, "queue", s->queue);
-	for (size_t i = 0; i < s->n_argv; i++)
-		json_array_append_new(argv, json_stringn((const char *)s->argv[i].data, s->argv[i].len));
-	for (size_t i = 0; i < s->n_tags; i++)
-		json_array_append_new(tags, json_string(s->tags[i]));
-	if (s->blob)
-		*io_status = payload_export(t, s, row);
-	else
-		row_bytes_text(row, "payload", s->payload.data, s->payload.len);
-	if (json_is_null(json_object_get(row, "payload")))
-		json_object_del(row, "payload");
-	if (s->n_argv)
-		json_object_set(row, "argv", argv);
-	if (s->n_tags)
-		json_object_set(row, "require", tags);
-	if (s->priority)
-		row_number(row, "priority", s->priority->value);
-	if (s->timeout_ms)
-		row_text(row, "timeout", format_duration(s->timeout_ms, text, sizeof text));
-	if (s->retry && s->retry->max_attempts)
-		row_number(row, "max_attempts", s->retry->max_attempts);
-	if (s->unique_key[0])
-		row_text(row, "unique", s->unique_key);
-	if (s->content_type[0])
-		row_text(row, "content_type", s->content_type);
-	json_decref(argv);
-	json_decref(tags);
-	return row;
-}
-
 static void print_line(json_t *row)
 {
 	_cleanup_(freep) char *line = row ? row_json(row) : NULL;
 	if (line)
 		puts(line);
 	json_decref(row);
+}
+
+/* A task as submit --bulk reads it, under a new id. */
+static int export_line(struct tool *t, const Troupe__Task *task)
+{
+	json_t *row = row_of_bulk(task);
+	int status = row && task->spec->blob ? payload_export(t, task->spec, row) : 0;
+	if (status == 0)
+		print_line(row);
+	else
+		json_decref(row);
+	return status;
 }
 
 int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool export_lines)
@@ -235,7 +223,7 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 		beyond = found->n_tasks > limit - n;
 		for (size_t i = 0; i < found->n_tasks && n < limit && status == 0; i++, n++) {
 			if (export_lines)
-				print_line(bulk_row(t, found->tasks[i], &status));
+				status = export_line(t, found->tasks[i]);
 			else
 				emit_row(&em, row_of_task(found->tasks[i], now_ms));
 		}
@@ -264,11 +252,27 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 
 int verb_list(struct tool *t)
 {
-	Troupe__Filter f;
-	Troupe__TaskState states[8];
-	bool any;
-	int status = tool_filter(t, &f, states, &any);
-	return status ? status : list_tasks(t, &f, tool_has(t, OPT_PAYLOAD), false);
+	struct filter f;
+	int status = tool_filter(t, &f);
+	return status ? status : list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), false);
+}
+
+/* Ready tasks are listed in the order in which they are taken. */
+int verb_peek(struct tool *t)
+{
+	struct filter f = { .any = true };
+	const Troupe__Queues *found;
+	_cleanup_(arena_unrefp) struct arena *arena = NULL;
+	int status = queue_ask(t, t->args.words[0], &arena, &found);
+	if (status != 0)
+		return status;
+	troupe__filter__init(&f.f);
+	f.f.queue = (char *)(uintptr_t)t->args.words[0];
+	filter_states_only(&f, TROUPE__TASK_STATE__READY);
+	status = list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), false);
+	if (status == 0 && found->queues[0]->paused && !tool_quiet(t))
+		fprintf(stderr, "the queue is paused: nothing begins until it is resumed\n");
+	return status;
 }
 
 int verb_explain(struct tool *t)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -296,26 +297,67 @@ static int filter_states(struct tool *t, const char *s, Troupe__Filter *f, Troup
 	return 0;
 }
 
-int tool_filter(struct tool *t, Troupe__Filter *f, Troupe__TaskState states[8], bool *ret_any)
+/* "ann" and "1000" as the node writes them: it names local clients by uid. */
+static void submitter_text(const char *who, char *out, size_t size)
 {
-	static const enum option which[] = { OPT_QUEUE, OPT_STATE, OPT_FAILED, OPT_TAG, OPT_ERROR, OPT_OLDER, OPT_NEWER, OPT_ALL };
+	uint64_t uid;
+	bool number = parse_number(who, 0, UINT32_MAX - 1, &uid, NULL) == 0;
+	struct passwd pw, *found = NULL;
+	char buffer[4096];
+	int code = number ? getpwuid_r((uid_t)uid, &pw, buffer, sizeof buffer, &found) : getpwnam_r(who, &pw, buffer, sizeof buffer, &found);
+	if (code == 0 && found)
+		snprintf(out, size, "uid %u (%s)", (unsigned)pw.pw_uid, pw.pw_name);
+	else if (number)
+		snprintf(out, size, "uid %u", (unsigned)uid);
+	else
+		snprintf(out, size, "%s", who);
+}
+
+void filter_states_only(struct filter *f, Troupe__TaskState state)
+{
+	f->states[0] = state;
+	f->f.states = f->states;
+	f->f.n_states = 1;
+}
+
+static int filter_batch(struct tool *t, struct filter *f)
+{
+	struct error e;
+	if (id_parse(tool_option(t, OPT_OF_BATCH), &f->batch, &e) != 0)
+		return tool_usage(t, "--batch: %s", e.text);
+	f->f.batch = (ProtobufCBinaryData){ .len = sizeof f->batch.b, .data = f->batch.b };
+	return 0;
+}
+
+int tool_filter(struct tool *t, struct filter *ret)
+{
+	static const enum option which[] = { OPT_QUEUE, OPT_STATE, OPT_FAILED, OPT_TAG, OPT_ERROR, OPT_OLDER, OPT_NEWER, OPT_KEY, OPT_SUBMITTER, OPT_OF_BATCH, OPT_ALL };
 	uint64_t older_ms = 0, newer_ms = 0, now_ms = clock_wall_ms();
+	Troupe__Filter *f = &ret->f;
+	*ret = (struct filter){ .any = false };
 	troupe__filter__init(f);
-	*ret_any = false;
 	for (size_t i = 0; i < ELEMENTS(which); i++)
-		*ret_any |= tool_has(t, which[i]);
+		ret->any |= tool_has(t, which[i]);
 	if (tool_has(t, OPT_QUEUE))
 		f->queue = (char *)(uintptr_t)tool_option(t, OPT_QUEUE);
 	if (tool_has(t, OPT_TAG))
 		f->tag = (char *)(uintptr_t)tool_option(t, OPT_TAG);
 	if (tool_has(t, OPT_ERROR))
 		f->error_text = (char *)(uintptr_t)tool_option(t, OPT_ERROR);
+	if (tool_has(t, OPT_KEY))
+		f->serial_key = (char *)(uintptr_t)tool_option(t, OPT_KEY);
+	if (tool_has(t, OPT_SUBMITTER)) {
+		submitter_text(tool_option(t, OPT_SUBMITTER), ret->submitter, sizeof ret->submitter);
+		f->submitter = ret->submitter;
+	}
 	f->failed = tool_has(t, OPT_FAILED);
 	int status = tool_duration(t, OPT_OLDER, &older_ms);
 	if (status == 0)
 		status = tool_duration(t, OPT_NEWER, &newer_ms);
 	if (status == 0 && tool_has(t, OPT_STATE))
-		status = filter_states(t, tool_option(t, OPT_STATE), f, states);
+		status = filter_states(t, tool_option(t, OPT_STATE), f, ret->states);
+	if (status == 0 && tool_has(t, OPT_OF_BATCH))
+		status = filter_batch(t, ret);
 	if (older_ms)
 		f->before_ms = now_ms > older_ms ? now_ms - older_ms : 1;
 	if (newer_ms)
@@ -347,7 +389,7 @@ int tool_confirm(struct tool *t, const char *fmt, ...)
 	return yes ? 0 : EXIT_NO;
 }
 
-int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_t *ret_len)
+int tool_read_whole(struct tool *t, const char *path, size_t max, const char *cure, uint8_t **ret, size_t *ret_len)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	_cleanup_(closep) int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
@@ -369,11 +411,32 @@ int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_
 	}
 	if (len > max) {
 		struct error e;
-		error_set(&e, ERROR_TOO_LARGE, "%s holds more than %zu bytes, the most that a task carries", is_stdin ? "stdin" : path, max);
-		error_cure(&e, "submit the file's name and let the worker read the file");
+		error_set(&e, ERROR_TOO_LARGE, "%s holds more than %zu bytes", is_stdin ? "stdin" : path, max);
+		error_cure(&e, "%s", cure);
 		return tool_fail(t, &e);
 	}
 	*ret = steal(&data);
 	*ret_len = len;
 	return 0;
+}
+
+int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_t *ret_len)
+{
+	return tool_read_whole(t, path, max, "a task carries no more: submit the file's name and let the worker read the file", ret, ret_len);
+}
+
+int tool_refs_or_batch(struct tool *t, struct ref **ret, size_t *ret_n)
+{
+	struct error e;
+	struct id batch;
+	if (!tool_has(t, OPT_OF_BATCH)) {
+		if (!t->args.n_words)
+			return tool_usage(t, "name tasks, or a batch with --batch");
+		return tool_refs(t, 0, ret, ret_n);
+	}
+	if (t->args.n_words)
+		return tool_usage(t, "name tasks, or a batch, not both");
+	if (id_parse(tool_option(t, OPT_OF_BATCH), &batch, &e) != 0)
+		return tool_usage(t, "--batch: %s", e.text);
+	return batch_tasks(t, &batch, false, ret, ret_n);
 }

@@ -72,19 +72,28 @@ int tool_number(struct tool *t, enum option o, uint64_t least, uint64_t most, ui
 int tool_duration(struct tool *t, enum option o, uint64_t *io_ms);
 /* Tasks named by the words from first on; "-" reads them from stdin, one a line. 0 with an array to free, or an exit status. */
 int tool_refs(struct tool *t, unsigned first, struct ref **ret, size_t *ret_n);
-/* The filter options; true in *ret_any where one was given. The filter points into the arguments and at states (room for 8). */
-int tool_filter(struct tool *t, Troupe__Filter *f, Troupe__TaskState states[8], bool *ret_any);
+/* The filter options. f points into the arguments and into this. */
+struct filter { Troupe__Filter f; Troupe__TaskState states[8]; struct id batch; char submitter[160]; bool any; /* one was given */ };
+int tool_filter(struct tool *t, struct filter *ret);
+void filter_states_only(struct filter *f, Troupe__TaskState state);
 /* "cancel 4,211 tasks?": yes with --yes or the word y on the terminal. 0, or an exit status. */
 int tool_confirm(struct tool *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* A whole file or stdin ("-"), at most max bytes. 0 with bytes to free, or an exit status. */
+/* The same, or with --batch the tasks of that batch, in the order of their numbers. */
+int tool_refs_or_batch(struct tool *t, struct ref **ret, size_t *ret_n);
+/* A whole file or stdin ("-"), at most max bytes; cure: what to do where it holds more. 0 with bytes to free, or an exit status. */
+int tool_read_whole(struct tool *t, const char *path, size_t max, const char *cure, uint8_t **ret, size_t *ret_len);
+/* The same for what a task carries. */
 int tool_read(struct tool *t, const char *path, size_t max, uint8_t **ret, size_t *ret_len);
 
 /* --- the verbs, by file --- */
 int verb_ping(struct tool *t), verb_status(struct tool *t), verb_tree(struct tool *t), verb_ps(struct tool *t), verb_workers(struct tool *t), verb_worker_run(struct tool *t),
 	verb_metrics(struct tool *t), verb_reload(struct tool *t), verb_check_config(struct tool *t), verb_replay(struct tool *t), verb_doctor(struct tool *t);
 int verb_submit(struct tool *t), verb_get(struct tool *t), verb_result(struct tool *t), verb_wait(struct tool *t), verb_list(struct tool *t),
-	verb_explain(struct tool *t), verb_cancel(struct tool *t), verb_retry(struct tool *t);
+	verb_explain(struct tool *t), verb_cancel(struct tool *t), verb_retry(struct tool *t), verb_reprioritise(struct tool *t), verb_move(struct tool *t),
+	verb_edit(struct tool *t), verb_delete(struct tool *t), verb_peek(struct tool *t), verb_trace(struct tool *t);
+int verb_batch_list(struct tool *t), verb_batch_show(struct tool *t), verb_batch_wait(struct tool *t), verb_batch_cancel(struct tool *t), verb_batch_retry(struct tool *t);
 int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue_pause(struct tool *t), verb_queue_resume(struct tool *t), verb_queue_add(struct tool *t),
+	verb_queue_set(struct tool *t), verb_queue_remove(struct tool *t), verb_queue_drain(struct tool *t), verb_queue_quiet(struct tool *t), verb_queue_unquiet(struct tool *t),
 	verb_dlq_list(struct tool *t), verb_dlq_show(struct tool *t), verb_dlq_retry(struct tool *t), verb_dlq_purge(struct tool *t), verb_dlq_export(struct tool *t),
 	verb_check_store(struct tool *t);
 int verb_actor(struct tool *t), verb_actor_add(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
@@ -97,6 +106,13 @@ int submit_bulk(struct tool *t, const char *path);
 /* A task of the words from the at-th on (a queue, a payload) and of submit's options, for fn, whose status is returned. */
 int with_task(struct tool *t, unsigned at, int (*fn)(struct tool *t, Troupe__TaskSpec *spec, void *ctx), void *ctx);
 int wait_for(struct tool *t, const struct ref *refs, size_t n, bool any, bool output, void (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx);
+enum { TASK_PAYLOAD = 1, TASK_OUTPUT = 2, TASK_HISTORY = 4 };
+int get_task(struct tool *t, const struct ref *ref, unsigned with, struct arena **ret_arena, const Troupe__Task **ret); /* fails with ERROR_NO_TASK */
+int resolve_task(struct tool *t, const struct ref *ref, struct id *ret);                                                /* its id, whatever it is named by */
+int queue_ask(struct tool *t, const char *name, struct arena **ret_arena, const Troupe__Queues **ret);                  /* "": all */
+int batch_tasks(struct tool *t, const struct id *batch, bool open_only, struct ref **ret, size_t *ret_n);
+int batch_finish(struct tool *t, const struct id *batch);   /* waits, prints the row, 0 where it succeeded */
+int submit_dag(struct tool *t, const char *path);
 int show_task(struct tool *t, const struct ref *ref);
 int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool export_lines);
 int pass_status(const Troupe__Task *task);

@@ -138,7 +138,7 @@ int verb_wait(struct tool *t)
 	_cleanup_(freep) struct ref *refs = NULL;
 	struct waited w = { .status = EXIT_OK };
 	size_t n;
-	int status = tool_refs(t, 0, &refs, &n);
+	int status = tool_refs_or_batch(t, &refs, &n);
 	if (status == 0)
 		status = emit_begin(&w.em, t, &table_tasks);
 	if (status != 0)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "actors/tools/bulk.h"
+#include "actors/tools/spec_json.h"
 #include "common/base/cleanup.h"
 
 static struct arena *arena;
@@ -93,6 +94,27 @@ START_TEST(every_member_reaches_the_task)
 }
 END_TEST
 
+START_TEST(what_it_waits_for_and_takes_reaches_the_task)
+{
+	ck_assert_int_eq(line_at(1, "{\"payload\":1,\"serial\":\"customer:42\",\"hold\":true,\"resources\":{\"gpu\":2,\"mem\":\"4G\"},\"max_attempts\":9,"
+	                            "\"after\":[\"01JD3Q7M4ZK8V2T5XW9RB6NC0F\",{\"id\":\"01JD3Q7M4ZK8V2T5XW9RB6NC0G\",\"on\":\"end\"}],"
+	                            "\"retry\":[\"exit 3: dead\",\"any: retry 5 30s\"]}"), 0);
+	ck_assert_str_eq(task->serial_key, "customer:42");
+	ck_assert(task->hold_on_failure);
+	ck_assert_uint_eq(task->n_resources, 2);
+	ck_assert_str_eq(task->resources[1]->name, "mem");
+	ck_assert_uint_eq(task->resources[1]->amount, 4ull << 30);
+	ck_assert_uint_eq(task->n_depends_on, 2);
+	ck_assert_int_eq(task->depends_on[0]->on, TROUPE__EDGE_ON__ON_SUCCESS);
+	ck_assert_int_eq(task->depends_on[1]->on, TROUPE__EDGE_ON__ON_END);
+	ck_assert_uint_eq(task->retry->max_attempts, 9);
+	ck_assert_uint_eq(task->retry->n_rules, 2);
+	ck_assert_int_eq(task->retry->rules[0]->action, TROUPE__RETRY_RULE__ACTION__DEAD);
+	ck_assert_int_eq(line_at(2, "{\"payload\":1,\"retry\":\"oom: retry 2, timeout: now\"}"), 0);
+	ck_assert_uint_eq(task->retry->n_rules, 2);
+}
+END_TEST
+
 START_TEST(the_same_line_of_the_same_batch_has_the_same_id)
 {
 	struct id first, second;
@@ -144,6 +166,21 @@ START_TEST(an_error_names_its_line_and_what_is_wrong)
 		{ "{\"payload_sha256\":\"ba78\",\"payload_size\":9}", "64 hexadecimal" },
 		{ "{\"payload\":1,\"run_at\":\"tomorrow\"}", "tomorrow" },
 		{ "{\"payload\":1,\"unique_mode\":\"maybe\"}", "maybe" },
+		{ "{\"payload\":1,\"serial\":7}", "serial" },
+		{ "{\"payload\":1,\"hold\":\"yes\"}", "hold" },
+		{ "{\"payload\":1,\"resources\":[\"gpu 1\"]}", "resources" },
+		{ "{\"payload\":1,\"resources\":{\"gpu\":0}}", "gpu 0" },
+		{ "{\"payload\":1,\"resources\":{\"gpu\":true}}", "gpu" },
+		{ "{\"payload\":1,\"resources\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1}}", "at most 8" },
+		{ "{\"payload\":1,\"after\":\"x\"}", "after" },
+		{ "{\"payload\":1,\"after\":[\"x\"]}", "" },
+		{ "{\"payload\":1,\"after\":[7]}", "ids" },
+		{ "{\"payload\":1,\"after\":[{\"name\":\"x\"}]}", "an id" },
+		{ "{\"payload\":1,\"on\":\"end\"}", "'on'" },
+		{ "{\"payload\":1,\"retry\":[\"exit 3\"]}", "exit 3" },
+		{ "{\"payload\":1,\"retry\":[3]}", "strings" },
+		{ "{\"payload\":1,\"retry\":{}}", "retry" },
+		{ "{\"payload\":1,\"retry\":[\"any: now\",\"oom: dead\"]}", "never reached" },
 	};
 	for (size_t i = 0; i < ELEMENTS(rows); i++) {
 		ck_assert_msg(line_at(40 + i, rows[i].text) == ERROR_BAD_REQUEST, "%s was taken", rows[i].text);
@@ -199,6 +236,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_string_payload_is_its_bytes_and_an_object_its_json);
 	tcase_add_test(c, a_payload_may_be_a_files_content_or_what_the_node_has);
 	tcase_add_test(c, every_member_reaches_the_task);
+	tcase_add_test(c, what_it_waits_for_and_takes_reaches_the_task);
 	tcase_add_test(c, the_same_line_of_the_same_batch_has_the_same_id);
 	tcase_add_test(c, ids_of_a_batch_carry_over_but_never_into_the_time);
 	tcase_add_test(c, an_error_names_its_line_and_what_is_wrong);
