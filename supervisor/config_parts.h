@@ -13,7 +13,7 @@
 void source_note(struct config *c, struct text *t, cfg_t *s, const char *prefix, const char *key, const char *value);
 
 Troupe__QueuePolicy *read_queue(struct config *c, struct text *t, cfg_t *s); /* NULL after a complaint */
-#define POOL_RESOURCES_MAX 16u
+#define POOL_RESOURCES_MAX 8u
 Troupe__Resource **read_resources(struct text *t, cfg_t *s, size_t *ret_n); /* of a pool; for resources_free */
 void resources_free(Troupe__Resource **all, size_t n);
 void read_limits(struct config *c, struct text *t);

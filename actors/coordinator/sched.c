@@ -55,6 +55,12 @@ static bool is_crash(Troupe__ExitClass c)
 	return c == TROUPE__EXIT_CLASS__EXIT_SIGNAL || c == TROUPE__EXIT_CLASS__EXIT_CORE || c == TROUPE__EXIT_CLASS__EXIT_OOM;
 }
 
+/* A death by a signal is one whether the core was dumped or not: that depends on the machine. */
+static bool rule_of_class(const Troupe__RetryRule *r, Troupe__ExitClass c)
+{
+	return r->exit_class == TROUPE__EXIT_CLASS__EXIT_NONE || r->exit_class == c || (r->exit_class == TROUPE__EXIT_CLASS__EXIT_SIGNAL && c == TROUPE__EXIT_CLASS__EXIT_CORE);
+}
+
 /* The first rule that speaks of such an end. */
 static const Troupe__RetryRule *rule_for(const struct sched_policy *p, const Troupe__Outcome *o)
 {
@@ -62,7 +68,7 @@ static const Troupe__RetryRule *rule_for(const struct sched_policy *p, const Tro
 		const Troupe__RetryRule *r = p->rules[i];
 		bool by_signal = o->exit_class == TROUPE__EXIT_CLASS__EXIT_SIGNAL || o->exit_class == TROUPE__EXIT_CLASS__EXIT_CORE;
 		uint32_t code = (uint32_t)(by_signal ? o->signal : o->exit_code), to = r->code_to ? r->code_to : r->code_from;
-		if (r->exit_class != TROUPE__EXIT_CLASS__EXIT_NONE && r->exit_class != o->exit_class)
+		if (!rule_of_class(r, o->exit_class))
 			continue;
 		if ((r->code_from || r->code_to) && (code < r->code_from || code > to))
 			continue;

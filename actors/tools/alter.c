@@ -42,10 +42,10 @@ static int edit_content(struct tool *t, const struct ref *ref, Troupe__Alter *al
 	int status = get_task(t, ref, TASK_PAYLOAD, ret_arena, &task);
 	if (status != 0 || !task->spec)
 		return status;
-	if (task->spec->blob && !tool_has(t, OPT_NEW_PAYLOAD)) {
+	if (task->spec->blob) {
 		struct error e;
-		error_set(&e, ERROR_BAD_REQUEST, "its payload is a blob, which cannot be kept while the rest is changed");
-		error_cure(&e, "give the new payload too: --payload FILE");
+		error_set(&e, ERROR_STATE, "its payload is a blob, which cannot be replaced");
+		error_cure(&e, "submit another task instead, and cancel or delete this one");
 		return tool_fail(t, &e);
 	}
 	alter->payload = task->spec->payload;

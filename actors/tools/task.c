@@ -257,24 +257,6 @@ int verb_list(struct tool *t)
 	return status ? status : list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), false);
 }
 
-/* Ready tasks are listed in the order in which they are taken. */
-int verb_peek(struct tool *t)
-{
-	struct filter f = { .any = true };
-	const Troupe__Queues *found;
-	_cleanup_(arena_unrefp) struct arena *arena = NULL;
-	int status = queue_ask(t, t->args.words[0], &arena, &found);
-	if (status != 0)
-		return status;
-	troupe__filter__init(&f.f);
-	f.f.queue = (char *)(uintptr_t)t->args.words[0];
-	filter_states_only(&f, TROUPE__TASK_STATE__READY);
-	status = list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), false);
-	if (status == 0 && found->queues[0]->paused && !tool_quiet(t))
-		fprintf(stderr, "the queue is paused: nothing begins until it is resumed\n");
-	return status;
-}
-
 int verb_explain(struct tool *t)
 {
 	_cleanup_(freep) struct ref *refs = NULL;

@@ -71,7 +71,7 @@ WRONG = [
     ("a resource without an amount", POOL('resources = {"gpu"}'), 5, "gpu", "gpu 2"),
     ("a resource of nothing", POOL('resources = {"gpu 0"}'), 5, "gpu 0", "above 0"),
     ("a resource named twice", POOL('resources = {"gpu 2", "gpu 1"}'), 5, "gpu twice", "in all"),
-    ("more resources than there may be", POOL("resources = {%s}" % ", ".join('"r%d 1"' % i for i in range(17))), 5, "17", "leave"),
+    ("more resources than there may be", POOL("resources = {%s}" % ", ".join('"r%d 1"' % i for i in range(9))), 5, "9, more than 8", "leave"),
     ("two supervisors at the top", GOOD + 'supervisor "second" { }\n', 7, "supervisor|second", "."),
 ]
 ALL = '''

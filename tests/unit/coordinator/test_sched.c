@@ -2,6 +2,7 @@
 #include "tests/suite.h"
 #include <string.h>
 #include "actors/coordinator/sched.h"
+#include "common/base/cleanup.h"
 
 static struct rng rng;
 static struct sched_policy p;
@@ -188,6 +189,45 @@ START_TEST(a_worker_holds_what_it_finishes_in_five_milliseconds)
 }
 END_TEST
 
+START_TEST(the_first_rule_that_fits_decides_and_a_signal_is_one_with_or_without_a_core)
+{
+	static const struct { Troupe__ExitClass class; int code, signal; enum sched_next next; uint64_t delay_ms; bool counted; } rows[] = {
+		{ TROUPE__EXIT_CLASS__EXIT_FAILED, 3, 0, SCHED_DEAD, 0, true },       { TROUPE__EXIT_CLASS__EXIT_FAILED, 4, 0, SCHED_AGAIN, 9000, true },
+		{ TROUPE__EXIT_CLASS__EXIT_FAILED, 75, 0, SCHED_AGAIN, 300000, false }, { TROUPE__EXIT_CLASS__EXIT_SIGNAL, 0, 11, SCHED_DEAD, 0, true },
+		{ TROUPE__EXIT_CLASS__EXIT_CORE, 0, 11, SCHED_DEAD, 0, true },         { TROUPE__EXIT_CLASS__EXIT_CORE, 0, 6, SCHED_AGAIN, 0, true },
+		{ TROUPE__EXIT_CLASS__EXIT_SIGNAL, 0, 6, SCHED_AGAIN, 9000, true },    { TROUPE__EXIT_CLASS__EXIT_TIMEOUT, 0, 9, SCHED_AGAIN, 9000, true },
+		{ TROUPE__EXIT_CLASS__EXIT_REJECTED, 65, 0, SCHED_DEAD, 0, true },
+	};
+	static const struct { Troupe__ExitClass class; uint32_t from, to; Troupe__RetryRule__Action action; uint64_t delay_ms; } rules[] = {
+		{ TROUPE__EXIT_CLASS__EXIT_FAILED, 3, 3, TROUPE__RETRY_RULE__ACTION__DEAD, 0 },    { TROUPE__EXIT_CLASS__EXIT_FAILED, 70, 79, TROUPE__RETRY_RULE__ACTION__LATER, 300000 },
+		{ TROUPE__EXIT_CLASS__EXIT_SIGNAL, 11, 11, TROUPE__RETRY_RULE__ACTION__DEAD, 0 },  { TROUPE__EXIT_CLASS__EXIT_CORE, 0, 0, TROUPE__RETRY_RULE__ACTION__NOW, 0 },
+		{ TROUPE__EXIT_CLASS__EXIT_NONE, 0, 0, TROUPE__RETRY_RULE__ACTION__RETRY, 9000 },
+	};
+	Troupe__RetryRule all[ELEMENTS(rules)], *list[ELEMENTS(rules)];
+	for (size_t i = 0; i < ELEMENTS(rules); i++) {
+		troupe__retry_rule__init(&all[i]);
+		all[i].exit_class = rules[i].class;
+		all[i].code_from = rules[i].from;
+		all[i].code_to = rules[i].to;
+		all[i].action = rules[i].action;
+		all[i].delay_ms = rules[i].delay_ms;
+		list[i] = &all[i];
+	}
+	p.rules = list;
+	p.n_rules = ELEMENTS(rules);
+	p.poison_after = 0;
+	for (size_t i = 0; i < ELEMENTS(rows); i++) {
+		Troupe__Outcome o = TROUPE__OUTCOME__INIT;
+		o.exit_class = rows[i].class;
+		o.exit_code = rows[i].code;
+		o.signal = rows[i].signal;
+		struct sched_verdict v = sched_judge(&p, &o, 0, 0, false, false, &rng);
+		ck_assert_msg(v.next == rows[i].next && v.counted == rows[i].counted && (v.next != SCHED_AGAIN || v.delay_ms == rows[i].delay_ms), "row %zu: next %d, %llu ms", i,
+		              (int)v.next, (unsigned long long)v.delay_ms);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("sched");
@@ -198,6 +238,7 @@ int main(void)
 	tcase_add_test(c, the_last_delay_of_a_list_repeats);
 	tcase_add_test(c, jitter_stays_in_its_share_and_uses_all_of_it);
 	tcase_add_test(c, no_numbers_overflow);
+	tcase_add_test(c, the_first_rule_that_fits_decides_and_a_signal_is_one_with_or_without_a_core);
 	tcase_add_test(c, an_attempt_that_ends_well_ends_the_task_whatever_else_was_asked);
 	tcase_add_test(c, attempts_are_used_up_one_by_one);
 	tcase_add_test(c, what_was_not_the_tasks_fault_costs_no_attempt);
