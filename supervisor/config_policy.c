@@ -72,7 +72,7 @@ Troupe__Resource **read_resources(struct text *t, cfg_t *s, size_t *ret_n)
 		text_complain(t, s, "resources", "config-range", "leave some out", "resources names %zu, more than %u", n, POOL_RESOURCES_MAX);
 	for (size_t i = 0; all && i < n && i < POOL_RESOURCES_MAX; i++) {
 		struct error e = { 0 };
-		struct resource r;
+		struct resource_amount r;
 		bool twice = false;
 		if (parse_resource(list[i], strlen(list[i]), &r, &e)) {
 			text_complain(t, s, "resources", "config-value", e.cure, "resources: %s", e.text);

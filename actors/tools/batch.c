@@ -118,7 +118,7 @@ static int batch_each(struct tool *t, const struct id *batch, bool open_only, in
 }
 
 struct place { struct id id; uint64_t seq; };
-struct found { struct ref *refs; uint64_t *seqs; json_t **rows; struct place *places; /* sorted by id */ size_t n, room; bool rows_too; struct tool *t; };
+struct found { struct ref *refs; uint64_t *seqs; json_t **rows; struct place *places; /* sorted by id */ size_t n, room; bool rows_too, members_only; struct tool *t; };
 
 static void found_fini(struct found *f)
 {
@@ -150,7 +150,7 @@ static int found_grow(struct found *f)
 static int on_found(void *ctx, const Troupe__Task *task)
 {
 	struct found *f = ctx;
-	if (!task->spec || task->spec->id.len != sizeof f->refs[0].id.b)
+	if (!task->spec || task->spec->id.len != sizeof f->refs[0].id.b || (f->members_only && task->spec->role != TROUPE__BATCH_ROLE__MEMBER))
 		return 0;
 	int status = f->n == f->room ? found_grow(f) : 0;
 	if (status != 0)
@@ -165,7 +165,7 @@ static int on_found(void *ctx, const Troupe__Task *task)
 
 int batch_tasks(struct tool *t, const struct id *batch, bool open_only, struct ref **ret, size_t *ret_n)
 {
-	struct found f = { .t = t };
+	struct found f = { .t = t, .members_only = !open_only };
 	int status = batch_each(t, batch, open_only, on_found, &f);
 	if (status == 0 && f.n == 0 && !open_only) {
 		_cleanup_(arena_unrefp) struct arena *arena = NULL;

@@ -126,7 +126,7 @@ static void row_resources(json_t *row, const Troupe__TaskSpec *s)
 	json_t *all = json_array();
 	char text[RESOURCE_TEXT];
 	for (size_t i = 0; i < s->n_resources; i++) {
-		struct resource r = { .amount = s->resources[i]->amount };
+		struct resource_amount r = { .amount = s->resources[i]->amount };
 		snprintf(r.name, sizeof r.name, "%s", s->resources[i]->name);
 		json_array_append_new(all, json_string(format_resource(&r, text, sizeof text)));
 	}

@@ -81,7 +81,7 @@ static const char *after_text(uint64_t ms, bool first, char *out, size_t size)
 	if (ms < 10000)
 		snprintf(out, size, "%s%" PRIu64 " ms", first ? "" : "+", ms);
 	else
-		snprintf(out, size, "+%s", format_age(ms, age, sizeof age));
+		snprintf(out, size, "+%s", format_duration(ms / 1000 * 1000, age, sizeof age));
 	return out;
 }
 
@@ -141,7 +141,7 @@ static void end_text(const struct trace *x, size_t i, const Troupe__Crash *crash
 		snprintf(out, size, "%s died (%s), %s%s%s", crash->address, crash->signal || crash->exit_code ? how : reason_name(crash->reason),
 		         crash->proof == TROUPE__PROOF__PROOF_EMPTY ? "family empty" : "its family not proven empty", crash->decision[0] ? "; " : "", crash->decision);
 	} else if (o) {
-		snprintf(out, size, "%s%s%s", outcome_text(o, how, sizeof how), o->error[0] ? ": " : "", o->error);
+		snprintf(out, size, "%s", o->error[0] ? o->error : outcome_text(o, how, sizeof how));
 	} else {
 		snprintf(out, size, "%s", exit_class_name(x->log[i]->exit_class));
 	}

@@ -35,7 +35,7 @@ int spec_read(const json_t *j, const struct spec_context *c, struct arena *a, Tr
 
 /* Parts of a task, for the command line too. The same returns. */
 int spec_edge(const struct id *id, Troupe__EdgeOn on, struct arena *a, Troupe__TaskSpec *t, struct error *e);
-int spec_resource(const struct resource *r, struct arena *a, Troupe__TaskSpec *t, struct error *e);
+int spec_resource(const struct resource_amount *r, struct arena *a, Troupe__TaskSpec *t, struct error *e);
 int spec_rules(const struct retry_rule *rules, size_t n, struct arena *a, Troupe__TaskSpec *t);
 
 /* "2026-11-20T09:30:00Z", with fractions of a second and offsets (+01:00) too; wall milliseconds. 0 or ERROR_BAD_REQUEST. */

@@ -65,7 +65,7 @@ int spec_read_retry(const json_t *j, struct arena *a, Troupe__TaskSpec *t, struc
 	return code;
 }
 
-int spec_resource(const struct resource *r, struct arena *a, Troupe__TaskSpec *t, struct error *e)
+int spec_resource(const struct resource_amount *r, struct arena *a, Troupe__TaskSpec *t, struct error *e)
 {
 	for (size_t i = 0; i < t->n_resources; i++)
 		if (strcmp(t->resources[i]->name, r->name) == 0)
@@ -95,7 +95,7 @@ int spec_read_resources(const json_t *j, struct arena *a, Troupe__TaskSpec *t, s
 		return error_set(e, ERROR_BAD_REQUEST, "resources must be an object, such as {\"gpu\": 1, \"mem\": \"4G\"}");
 	json_object_foreach(v, name, amount) {
 		char text[RESOURCE_TEXT + 32];
-		struct resource r;
+		struct resource_amount r;
 		int n = json_is_integer(amount) ? snprintf(text, sizeof text, "%s %lld", name, (long long)json_integer_value(amount)) :
 			json_is_string(amount)  ? snprintf(text, sizeof text, "%s %s", name, json_string_value(amount)) :
 						  snprintf(text, sizeof text, "%s", name);

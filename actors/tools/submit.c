@@ -79,7 +79,7 @@ static int draft_resources(struct tool *t, struct draft *d)
 	struct error e;
 	const char *s = tool_option(t, OPT_RESOURCE);
 	for (bool more = s != NULL; more;) {
-		struct resource r;
+		struct resource_amount r;
 		size_t len = strcspn(s, ",");
 		int code = parse_resource(s, len, &r, &e);
 		code = code ? code : spec_resource(&r, d->arena, &d->spec, &e);

@@ -78,7 +78,7 @@ int tool_filter(struct tool *t, struct filter *ret);
 void filter_states_only(struct filter *f, Troupe__TaskState state);
 /* "cancel 4,211 tasks?": yes with --yes or the word y on the terminal. 0, or an exit status. */
 int tool_confirm(struct tool *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same, or with --batch the tasks of that batch, in the order of their numbers. */
+/* The same, or with --batch the members of that batch, in the order of their numbers. */
 int tool_refs_or_batch(struct tool *t, struct ref **ret, size_t *ret_n);
 /* A whole file or stdin ("-"), at most max bytes; cure: what to do where it holds more. 0 with bytes to free, or an exit status. */
 int tool_read_whole(struct tool *t, const char *path, size_t max, const char *cure, uint8_t **ret, size_t *ret_len);
@@ -110,7 +110,7 @@ enum { TASK_PAYLOAD = 1, TASK_OUTPUT = 2, TASK_HISTORY = 4 };
 int get_task(struct tool *t, const struct ref *ref, unsigned with, struct arena **ret_arena, const Troupe__Task **ret); /* fails with ERROR_NO_TASK */
 int resolve_task(struct tool *t, const struct ref *ref, struct id *ret);                                                /* its id, whatever it is named by */
 int queue_ask(struct tool *t, const char *name, struct arena **ret_arena, const Troupe__Queues **ret);                  /* "": all */
-int batch_tasks(struct tool *t, const struct id *batch, bool open_only, struct ref **ret, size_t *ret_n);
+int batch_tasks(struct tool *t, const struct id *batch, bool open_only, struct ref **ret, size_t *ret_n); /* all that have not ended; or the members alone */
 int batch_finish(struct tool *t, const struct id *batch);   /* waits, prints the row, 0 where it succeeded */
 int submit_dag(struct tool *t, const char *path);
 int show_task(struct tool *t, const struct ref *ref);

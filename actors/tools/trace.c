@@ -93,14 +93,21 @@ static int read_crashes(struct asked *a, const char *worker)
 	return status;
 }
 
-/* Of every worker that lost it, once. */
+/* What a dead worker leaves: a task that had begun has its signal, one that had not is lost. */
+static bool may_be_a_death(const Troupe__Outcome *o)
+{
+	return o && (o->exit_class == TROUPE__EXIT_CLASS__EXIT_LOST || o->exit_class == TROUPE__EXIT_CLASS__EXIT_SIGNAL || o->exit_class == TROUPE__EXIT_CLASS__EXIT_CORE ||
+	             o->exit_class == TROUPE__EXIT_CLASS__EXIT_OOM);
+}
+
+/* Of every worker that may have died with it, once. */
 static int read_deaths(struct asked *a, const Troupe__Task *task)
 {
 	const char *asked[WORKERS_MAX];
 	size_t n = 0;
 	for (size_t i = task->n_history; i-- > 0 && n < WORKERS_MAX;) {
 		const Troupe__Attempt *attempt = task->history[i];
-		bool seen = !attempt->outcome || attempt->outcome->exit_class != TROUPE__EXIT_CLASS__EXIT_LOST || !attempt->worker[0];
+		bool seen = !may_be_a_death(attempt->outcome) || !attempt->worker[0];
 		for (size_t k = 0; k < n; k++)
 			seen |= strcmp(asked[k], attempt->worker) == 0;
 		if (seen)

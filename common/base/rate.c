@@ -93,10 +93,10 @@ int rate_cmp(const struct rate *a, const struct rate *b)
 	return x < y ? -1 : x > y;
 }
 
-int parse_resource(const char *s, size_t len, struct resource *ret, struct error *e)
+int parse_resource(const char *s, size_t len, struct resource_amount *ret, struct error *e)
 {
 	char text[RESOURCE_TEXT];
-	struct resource r = { .amount = 0 };
+	struct resource_amount r = { .amount = 0 };
 	if (len < sizeof(text)) {
 		memcpy(text, s, len);
 		text[len] = '\0';
@@ -116,7 +116,7 @@ int parse_resource(const char *s, size_t len, struct resource *ret, struct error
 	return ERROR_BAD_REQUEST;
 }
 
-const char *format_resource(const struct resource *r, char *out, size_t size)
+const char *format_resource(const struct resource_amount *r, char *out, size_t size)
 {
 	char amount[32];
 	snprintf(out, size, "%s %s", r->name, format_size_exact(r->amount, amount, sizeof(amount)));

@@ -22,9 +22,9 @@ int rate_cmp(const struct rate *a, const struct rate *b);
 #define RESOURCE_NAME_MAX 64
 #define RESOURCE_TEXT (RESOURCE_NAME_MAX + 24)
 
-struct resource { char name[RESOURCE_NAME_MAX + 1]; uint64_t amount; };
+struct resource_amount { char name[RESOURCE_NAME_MAX + 1]; uint64_t amount; };
 
 /* "gpu 2", "mem=8G": a name of lower-case letters, digits, '_', '-' and '.', and a number or size above 0 and below 2^63. 0, or ERROR_BAD_REQUEST. */
-int parse_resource(const char *s, size_t len, struct resource *ret, struct error *e);
+int parse_resource(const char *s, size_t len, struct resource_amount *ret, struct error *e);
 /* "gpu 2", "mem 8G": exact, as parse_resource reads it back; returns out, of RESOURCE_TEXT bytes. */
-const char *format_resource(const struct resource *r, char *out, size_t size);
+const char *format_resource(const struct resource_amount *r, char *out, size_t size);

@@ -31,7 +31,7 @@ static void rates(const char *text)
 static void resources(const char *text, size_t len)
 {
 	char shown[RESOURCE_TEXT];
-	struct resource r, again;
+	struct resource_amount r, again;
 	struct error e;
 	if (parse_resource(text, len, &r, &e)) {
 		check_error(&e);

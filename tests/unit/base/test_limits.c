@@ -64,7 +64,7 @@ START_TEST(resources_are_a_name_and_a_number_or_size)
 	};
 	static const char *const bad[] = { "", "gpu", "gpu ", "gpu=", "gpu 0", "gpu -1", "GPU 2", "gpu two", "gpu 2 3", "gpu 2,", "=2", " 2", "2", "gpu 9223372036854775808", "gpu 8Z", "g\xc3\xbc 1" };
 	char text[RESOURCE_TEXT], longest[RESOURCE_NAME_MAX + 4];
-	struct resource r;
+	struct resource_amount r;
 	for (size_t i = 0; i < ELEMENTS(good); i++) {
 		ck_assert_msg(parse_resource(good[i].text, strlen(good[i].text), &r, NULL) == 0, "%s", good[i].text);
 		ck_assert_str_eq(r.name, good[i].name);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "common/base/clock.h"
+#include "common/wire/policy.h"
 #include "tests/unit/coordinator/stage.h"
 
 static struct stage *s;
@@ -798,6 +799,23 @@ START_TEST(below_half_of_the_mark_nothing_begins_until_there_is_room)
 }
 END_TEST
 
+START_TEST(every_key_of_a_policy_can_be_set_while_the_node_runs)
+{
+	Troupe__QueuePolicy *policy = policy_new("q");
+	for (const char *const *key = policy_keys; *key; key++) {
+		Troupe__QueueOrder o = TROUPE__QUEUE_ORDER__INIT;
+		struct error e = { .code = ERROR_NONE };
+		char *fields[] = { (char *)(uintptr_t)*key };
+		o.op = TROUPE__QUEUE_ORDER__OP__SET;
+		o.policy = policy;
+		o.fields = fields;
+		o.n_fields = 1;
+		ck_assert_msg(queue_policy_check(&o, &e) == 0, "%s: %s", *key, e.text);
+	}
+	policy_free(policy);
+}
+END_TEST
+
 START_TEST(prefetched_tasks_come_back_when_a_sibling_stands_idle)
 {
 	attach(&worker);
@@ -864,6 +882,7 @@ int main(void)
 	tcase_add_test(c, below_the_low_water_mark_submits_are_refused_and_completions_go_on);
 	tcase_add_test(c, a_damaged_row_of_the_index_stands_in_nobodys_way_and_its_task_is_found_by_the_log);
 	tcase_add_test(c, below_half_of_the_mark_nothing_begins_until_there_is_room);
+	tcase_add_test(c, every_key_of_a_policy_can_be_set_while_the_node_runs);
 	tcase_add_test(c, prefetched_tasks_come_back_when_a_sibling_stands_idle);
 	suite_add_tcase(suite, c);
 	return suite_run(suite);
