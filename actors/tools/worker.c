@@ -226,32 +226,37 @@ static int read_arguments(struct tool *t, struct attached *a)
 	return status;
 }
 
+static int run(struct attached *a)
+{
+	struct tool *t = a->t;
+	struct loop_source client = { 0 };
+	struct error e = { 0 };
+	t->user = a;
+	t->on_push = worker_on_push;
+	t->on_link = worker_on_link;
+	int r = rng_system(a->instance, sizeof a->instance);
+	if (!r)
+		r = take_environment(a);
+	if (!r)
+		r = open_loop(a, &client);
+	if (!r)
+		r = open_tier(a, &e);
+	if (!r)
+		r = rounds(a);
+	if (r)
+		a->status = tool_fail_code(t, r, &e);
+	else
+		let_go(a);
+	t->user = NULL;
+	t->on_push = NULL;
+	t->on_link = NULL;
+	close_all(a, &client);
+	return a->status;
+}
+
 int verb_worker_run(struct tool *t)
 {
 	struct attached a = { .t = t, .progress_at_ms = TIME_NEVER };
-	struct loop_source client = { 0 };
-	struct error e = { 0 };
 	int status = read_arguments(t, &a);
-	if (status)
-		return status;
-	t->user = &a;
-	t->on_push = worker_on_push;
-	t->on_link = worker_on_link;
-	int r = rng_system(a.instance, sizeof a.instance);
-	if (!r)
-		r = take_environment(&a);
-	if (!r)
-		r = open_loop(&a, &client);
-	if (!r)
-		r = open_tier(&a, &e);
-	if (!r)
-		r = rounds(&a);
-	if (r)
-		status = tool_fail_code(t, r, &e);
-	else
-		let_go(&a);
-	t->on_push = NULL;
-	t->on_link = NULL;
-	close_all(&a, &client);
-	return r ? status : a.status;
+	return status ? status : run(&a);
 }
