@@ -241,10 +241,17 @@ static void plan_fini(struct plan *p)
 	environment_fini(&p->env);
 }
 
-/* Gone with us, whatever ends us. */
+/* Its stdin, where that is a file already; or a file beside the pipe, where it is large. Both go with us, whatever ends us. */
 static int plan_payload(struct slot *s, struct plan *p)
 {
 	const struct task *t = s->task;
+	if (t->payload_file) {
+		snprintf(p->payload, sizeof p->payload, "%s", t->payload_file);
+		p->theirs[0] = open(t->payload_file, O_RDONLY | O_CLOEXEC);
+		return p->theirs[0] < 0 ? -errno : tier_lift(&p->theirs[0]);
+	}
+	if (t->payload_len <= PAYLOAD_FILE_ABOVE)
+		return 0;
 	s->payload = memfd_create("payload", MFD_CLOEXEC);
 	if (s->payload < 0)
 		return -errno;
@@ -264,6 +271,8 @@ static int plan_pipes(struct slot *s, struct plan *p)
 	int r = 0;
 	for (int i = 0; i < 3 && !r; i++) {
 		int ends[2], ours = i == END_IN ? 1 : 0;
+		if (p->theirs[i] >= 0)
+			continue;
 		if ((r = tier_pipe(ends, ours)))
 			break;
 		s->io[i].fd = ends[ours];
@@ -272,9 +281,9 @@ static int plan_pipes(struct slot *s, struct plan *p)
 			r = loop_add(s->all->config.loop, &s->io[i].source, s->io[i].fd, EPOLLIN, ready[i]);
 	}
 	/* A payload that the pipe takes as a whole is in it before the program is there. */
-	if (!r && write_some(s))
+	if (!r && s->io[END_IN].fd >= 0 && write_some(s))
 		io_close(s, END_IN);
-	else if (!r)
+	else if (!r && s->io[END_IN].fd >= 0)
 		r = loop_add(s->all->config.loop, &s->io[END_IN].source, s->io[END_IN].fd, EPOLLOUT, on_in);
 	return r;
 }
@@ -282,7 +291,7 @@ static int plan_pipes(struct slot *s, struct plan *p)
 static int plan_make(struct slot *s, struct plan *p)
 {
 	*p = (struct plan){ .theirs = { -1, -1, -1 } };
-	int r = s->task->payload_len > PAYLOAD_FILE_ABOVE ? plan_payload(s, p) : 0;
+	int r = plan_payload(s, p);
 	if (!r)
 		r = environment_base(&p->env, s->all->config.pool);
 	if (!r)

@@ -183,7 +183,7 @@ const struct tool_verb tool_verbs[] = {
 	  WATCHED, 0, 0, verb_workers },
 	{ "node", "worker run", "QUEUE... -- COMMAND [ARG...]", "do tasks from here, outside the tree: the command runs for each",
 	  { "troupe worker run emails -- ./send-email", "troupe worker run thumbnails --slots 4 --heartbeat 10s -- convert - -resize 200 png:-" },
-	  O(SLOTS) | O(LINES) | O(HEARTBEAT) | O(QUIET), 2, MANY, verb_worker_run },
+	  O(SLOTS) | O(LINES) | O(HEARTBEAT) | O(TAGS) | O(QUIET), 2, MANY, verb_worker_run },
 	{ "node", "metrics", "", "the numbers in Prometheus' text format",
 	  { "troupe metrics", "troupe metrics > /var/lib/node_exporter/troupe.prom" },
 	  0, 0, 0, verb_metrics },

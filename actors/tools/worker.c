@@ -19,6 +19,7 @@ void worker_forget(struct attached *a, struct task *task)
 {
 	task_list_remove(task);
 	task_table_remove(&a->held, task);
+	worker_fetch_drop(task);
 	task_free(task);
 }
 
@@ -33,6 +34,7 @@ void worker_fail(struct attached *a, int status)
 static void on_ended(void *ctx, struct task *task)
 {
 	struct attached *a = ctx;
+	worker_fetch_drop(task);
 	a->draining |= task->drain;
 	a->again = true;
 	task_list_add(&a->ended, task);
@@ -88,6 +90,8 @@ static uint64_t deadline(const struct attached *a, uint64_t tier_ms, uint64_t no
 	uint64_t at_ms = earlier(tier_ms, client_deadline_ms(a->t->client));
 	if (a->attached)
 		at_ms = earlier(at_ms, earlier(a->beat_at_ms, a->progress_at_ms));
+	if (a->fetch_at_ms > now_ms)
+		at_ms = earlier(at_ms, a->fetch_at_ms);
 	if (!a->attaching && a->attach_at_ms > now_ms)
 		at_ms = earlier(at_ms, a->attach_at_ms);
 	if (a->killed)
@@ -204,6 +208,20 @@ static void close_all(struct attached *a, struct loop_source *client)
 	free(a->kept.all);
 }
 
+static int read_tags(struct tool *t, struct attached *a)
+{
+	if (!tool_has(t, OPT_TAGS))
+		return 0;
+	if (!(a->tag_text = strdup(tool_option(t, OPT_TAGS))))
+		return tool_fail_code(t, -ENOMEM, NULL);
+	for (char *at = a->tag_text, *tag; (tag = strsep(&at, ","));) {
+		if (!*tag || a->n_tags == TAGS_MOST)
+			return tool_usage(t, "--tags: it is 1 to %u tags with commas between them", TAGS_MOST);
+		a->tags[a->n_tags++] = tag;
+	}
+	return 0;
+}
+
 static int read_arguments(struct tool *t, struct attached *a)
 {
 	uint64_t n = 0;
@@ -215,6 +233,8 @@ static int read_arguments(struct tool *t, struct attached *a)
 		status = tool_duration(t, OPT_HEARTBEAT, &a->heartbeat_ms);
 	if (status == 0 && (a->heartbeat_ms < HEARTBEAT_LEAST_MS || a->heartbeat_ms > HEARTBEAT_MOST_MS))
 		status = tool_usage(t, "--heartbeat: it is 1s to 1h");
+	if (status == 0)
+		status = read_tags(t, a);
 	a->slots = (uint32_t)n;
 	a->queues = (char **)(uintptr_t)t->args.words;
 	a->n_queues = t->args.rest;
@@ -258,5 +278,7 @@ int verb_worker_run(struct tool *t)
 {
 	struct attached a = { .t = t, .progress_at_ms = TIME_NEVER };
 	int status = read_arguments(t, &a);
-	return status ? status : run(&a);
+	status = status ? status : run(&a);
+	free(a.tag_text);
+	return status;
 }

@@ -6,11 +6,12 @@
  *   ended     over, its outcome not told on the present connection
  *   sent      told; kept until the coordinator has it in its ledger
  *
- * worker.c is its life, worker_say.c what it says and hears, slots.c its tier of processes. */
+ * worker.c is its life, worker_say.c what it says and hears, worker_fetch.c brings large payloads, slots.c is its tier of processes. */
 #include "actors/tools/tool.h"
 #include "common/work/tier.h"
 
 #define SLOTS_MOST 1024u
+#define TAGS_MOST 64u
 #define HEARTBEAT_MS 30000u
 #define WORKER_OUTPUT_MAX (896u * 1024) /* of a frame, what is left for one output */
 
@@ -26,6 +27,8 @@ struct attached {
 	uint8_t instance[16];
 	char **queues;                  /* of the arguments */
 	size_t n_queues;
+	char *tag_text, *tags[TAGS_MOST]; /* the tags point into the text */
+	size_t n_tags;
 
 	struct task_table held;
 	struct task_list waiting, running, ended, sent;
@@ -37,6 +40,7 @@ struct attached {
 	uint32_t told_slots;
 	char told_broken[256];
 	uint64_t attach_at_ms, beat_at_ms, progress_at_ms, sent_at_ms;
+	uint64_t fetching, fetch_at_ms; /* the token of the task whose payload is asked for; not before */
 	bool again;                     /* something has changed: another round before the wait */
 
 	bool draining;                  /* takes no more; leaves when all is done and told */
@@ -52,6 +56,13 @@ void worker_say(struct attached *a, uint64_t now_ms); /* everything that is due 
 void worker_on_push(struct tool *t, const Troupe__Envelope *env);
 void worker_on_link(struct tool *t, const char *address, bool up);
 int tokens_add(struct tokens *k, uint64_t token); /* 0 or -ENOMEM */
+void worker_give_back(struct attached *a, uint64_t token); /* or says that it has begun */
+
+/* --- worker_fetch.c --- */
+bool worker_fetch_begin(struct task *task, const Troupe__BlobRef *ref); /* false: not now, or never */
+bool worker_fetch_ready(const struct task *task);
+void worker_fetch_drop(struct task *task);      /* no-op where there is nothing */
+void worker_fetch(struct attached *a, uint64_t now_ms); /* asks for the next piece */
 
 /* --- worker.c --- */
 void worker_forget(struct attached *a, struct task *task);

@@ -71,6 +71,7 @@ static void end_task(struct attached *a, uint64_t token, enum stop_why why)
 	} else if (task && task->list == &a->waiting && why == STOP_CANCEL) {
 		struct exit_facts f = { .why = why, .answered = true };
 		struct exit_verdict v = exit_judge(&f);
+		worker_fetch_drop(task);
 		attempt_stop(&task->attempt, why, 0, now_ms);
 		task_judge(task, &v);
 		task_list_add(&a->ended, task);
@@ -183,6 +184,8 @@ void worker_attach(struct attached *a)
 	m.mode = (char *)"attached";
 	m.queues = a->queues;
 	m.n_queues = a->n_queues;
+	m.tags = a->tags;
+	m.n_tags = a->n_tags;
 	m.slots = slots(a) ? slots(a) : 1;
 	m.broken = (char *)broken(a);
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
@@ -209,16 +212,16 @@ static void take(struct attached *a, const Troupe__Assignment *m)
 		tokens_add(&a->revoked, m->token);
 		return;
 	}
-	task_table_add(&a->held, task);
-	if (m->blob && task->attempt.state != ATTEMPT_OVER) {
-		attempt_stop(&task->attempt, STOP_TAKEN, 0, 0);
-		task->exit_class = TROUPE__EXIT_CLASS__EXIT_REJECTED;
-		snprintf(task->error, sizeof task->error, "its payload is a blob, which an attached worker cannot fetch");
+	if (m->blob && task->attempt.state != ATTEMPT_OVER && !worker_fetch_begin(task, m->blob)) {
+		task_free(task);
+		tokens_add(&a->revoked, m->token);
+		return;
 	}
+	task_table_add(&a->held, task);
 	task_list_add(task->attempt.state == ATTEMPT_OVER ? &a->ended : &a->waiting, task);
 }
 
-static void give_back(struct attached *a, uint64_t token)
+void worker_give_back(struct attached *a, uint64_t token)
 {
 	struct task *task = task_table_find(&a->held, token);
 	if (task && task->list != &a->waiting) {
@@ -252,7 +255,7 @@ void worker_on_push(struct tool *t, const Troupe__Envelope *env)
 		break;
 	case TROUPE__ENVELOPE__BODY_REVOKE:
 		for (size_t i = 0; i < env->revoke->n_tokens; i++)
-			give_back(a, env->revoke->tokens[i]);
+			worker_give_back(a, env->revoke->tokens[i]);
 		break;
 	case TROUPE__ENVELOPE__BODY_DRAIN:
 		a->draining = true;
@@ -318,15 +321,19 @@ static void say_revoked(struct attached *a)
 		a->revoked.n = a->kept.n = 0;
 }
 
+static bool has_room(const struct attached *a)
+{
+	return a->tier.ops->room(a->tier.self) && (!a->slots || a->running.n < a->slots);
+}
+
 static void begin(struct attached *a, uint64_t now_ms)
 {
-	uint32_t room = a->tier.ops->room(a->tier.self);
 	bool some = false;
-	if (a->slots && room + a->running.n > a->slots)
-		room = a->running.n < a->slots ? a->slots - (uint32_t)a->running.n : 0;
-	while (room-- && a->waiting.head) {
-		struct task *task = a->waiting.head;
+	for (struct task *task = a->waiting.head, *next; task && has_room(a); task = next) {
 		Troupe__Started m = TROUPE__STARTED__INIT;
+		next = task->next;
+		if (!worker_fetch_ready(task))
+			continue;
 		m.tokens = &task->token;
 		m.n_tokens = 1;
 		if (!tell(a, TROUPE__ENVELOPE__BODY_STARTED, &m))
@@ -379,9 +386,10 @@ void worker_say(struct attached *a, uint64_t now_ms)
 	if (!a->attached)
 		return;
 	while ((a->draining || a->tier.ops->broken(a->tier.self)) && a->waiting.head)
-		give_back(a, a->waiting.head->token);
+		worker_give_back(a, a->waiting.head->token);
 	say_outcomes(a, now_ms);
 	say_revoked(a);
+	worker_fetch(a, now_ms);
 	begin(a, now_ms);
 	say_progress(a, now_ms);
 	say_beat(a, now_ms);

@@ -1,5 +1,5 @@
 """Workers from outside the tree, on a real node: troupe worker run, and a client that speaks the bare protocol. attached.py BUILD [WORDS]"""
-import os, signal, statistics, subprocess, sys, time
+import hashlib, os, random, signal, statistics, subprocess, sys, time
 from node import Node, Tap, kill, until
 from raw import ABORT, ATTACH, ATTACHED, BEAT, ERROR, OUTCOMES, PROGRESS, REVOKED, STARTED, Raw, Worker, mailbox, pack
 
@@ -146,16 +146,20 @@ def _(node):
     return ok and result == "r" and ended(p) == 0, result
 
 
-@story("the largest payload arrives whole")
+@story("large payloads arrive whole, and are in a file too")
 def _(node):
-    p = worker(node, "q", command='echo "${TROUPE_PAYLOAD_FILE-none}"; wc -c')
+    p = worker(node, "q", "--slots", "2", command='test -z "$TROUPE_PAYLOAD_FILE" || cmp - "$TROUPE_PAYLOAD_FILE" || exit 1; cat ${TROUPE_PAYLOAD_FILE:--} | md5sum')
     path = node.dir + "/large"
-    with open(path, "w") as f:
-        f.write("x" * 65536)
-    name = node.troupe("submit", "q", "--file", path, "-q").stdout.strip()
-    t = is_final(node, name)
+    names, sums = [], []
+    for size in (65536, 65537, 5000000, 16000000):
+        with open(path, "wb") as f:
+            f.write(os.urandom(size))
+        names.append(node.troupe("submit", "q", "--file", path, "-q").stdout.strip())
+        sums.append(hashlib.md5(open(path, "rb").read()).hexdigest())
+    node.wait_all(names, 30)
+    results = [node.troupe("result", name).stdout[:32] for name in names]
     p.terminate()
-    return ended(p) == 0 and node.troupe("result", name).stdout.split() == ["none", "65536"], t
+    return ended(p) == 0 and results == sums, results, sums, [task(node, name) for name in names]
 
 
 @story("a command that cannot run takes no tasks")
@@ -340,6 +344,34 @@ def _(node):
     second = w.attach("q")
     codes = [(b, e.get(1)) for b, e in (short, unknown, quick, unattached, second)]
     return codes == [(ERROR, [1]), (ERROR, [7]), (ERROR, [1]), (ERROR, [13]), (ERROR, [13])] and good[0] == ATTACHED, codes, good
+
+
+@story("deaths of every kind lose nothing")
+def _(node):
+    random.seed(1)
+    command = 'sleep 0.0$((TROUPE_TOKEN % 9)); cat'
+    crew = [worker(node, "r", "--slots", "4", "--heartbeat", "1s", "--tags", "a,b", command=command) for _ in range(3)]
+    names = node.submit("r", [{"payload": str(i), "require": ["b"], "max_attempts": 100} for i in range(400)])
+    end = time.monotonic() + 6
+    while time.monotonic() < end:
+        time.sleep(random.random() * 0.4)
+        what, p = random.choice(["kill", "kill", "stop", "leave", "coordinator"]), random.choice(crew)
+        if what == "coordinator":
+            kill(coordinator(node))
+        elif what == "stop":
+            p.send_signal(signal.SIGSTOP)
+            time.sleep(random.random() * 1.5)
+            p.send_signal(signal.SIGCONT)
+        else:
+            p.send_signal(signal.SIGKILL if what == "kill" else signal.SIGTERM)
+            crew.remove(p)
+            crew.append(worker(node, "r", "--slots", "4", "--heartbeat", "1s", "--tags", "b", command=command))
+    final = node.wait_all(names, 60)
+    rows = node.rows("list", "--limit", "0")
+    results = [node.troupe("result", name).stdout for name in names[::20]]
+    check = node.troupe("check-store")
+    return (final and len(rows) == 400 and all(r["state"] == "done" for r in rows) and results == [str(i) for i in range(0, 400, 20)] and
+            "400 tasks, 0 problems" in check.stdout), [r for r in rows if r["state"] != "done"][:3], results, check
 
 
 def main():
