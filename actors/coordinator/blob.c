@@ -207,7 +207,8 @@ int on_blob_put(struct turn *t, void *state, const struct message *m)
 	if (!r) {
 		wake_by(c, turn_now_ms(t) + UPLOAD_IDLE_MS);
 		disk_take(c, p->data.len);
-		r = upload_add(u, p->offset, p->data.data, p->data.len, turn_now_ms(t), &e);
+		if ((r = upload_add(u, p->offset, p->data.data, p->data.len, turn_now_ms(t), &e)))
+			upload_drop(&c->blobs, u); /* others need the room */
 	}
 	if (r)
 		return r > 0 ? turn_fail(t, &e) : r;

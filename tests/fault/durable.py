@@ -62,6 +62,16 @@ try:
     tap.point(not re.search(r"D+A", re.sub(r"D+S+M", "", word)) and "SA" not in word.replace("SM", "s"), "nothing is sent between the first write of a commit and its meta page", word)
     tap.point(re.fullmatch(r"A*((D+S+M)A+)+(D*S*M*A*)*", word) is not None, "every commit is followed by its answer", word)
 
+    with open(node.dir + "/large", "wb") as f:
+        f.write(os.urandom(300000))
+    p = trace(coordinator, node.dir + "/trace1", "-e", "trace=fsync,fdatasync,renameat,renameat2")
+    node.troupe("submit", "q", "--file", node.dir + "/large")
+    p.terminate()
+    p.wait()
+    calls = [line for line in open(node.dir + "/trace1", errors="replace") if re.search(r"(fsync|fdatasync|renameat2?)\(", line)]
+    word = "".join("F" if "/blob/tmp-" in line and "fsync(" in line else "R" if "rename" in line else "D" if "/blob>" in line else "C" if "data.mdb" in line else "" for line in calls)
+    tap.point(re.search("FRDC", word) is not None, "a large payload: its file, its name, the folder, and only then the commit that answers", word, "".join(calls))
+
     before = {row["id"] for row in node.rows("list", "--limit", "0")}
     p = trace(coordinator, node.dir + "/trace2", "-e", "inject=fdatasync:error=EIO:when=1")
     done = subprocess.Popen([build + "/actors/tools/troupe", "submit", "q", "must not be lost", "--timeout", "1500ms"], env=node.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

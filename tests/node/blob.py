@@ -2,14 +2,25 @@
 """blob.py BUILD [MIB]: payloads above 64 KiB on a real node: byte for byte through a program, once on disk however often they are sent, over the deaths of who sends, keeps and fetches
 them, and without growing the coordinator. MIB: of each of 50 payloads at once (4)."""
 import concurrent.futures, glob, hashlib, json, os, re, signal, subprocess, sys
+
+if sys.argv[1] == "--lines": # the program of a pool
+    print('{"hello":1,"max":2}', flush=True)
+    for line in sys.stdin:
+        given = json.loads(line)
+        if "task" in given:
+            with open(given["payload_file"], "rb") as f:
+                print(json.dumps({"done": given["task"], "result": hashlib.sha256(f.read()).hexdigest() + str(given.get("payload"))}), flush=True)
+    sys.exit(0)
+
 from node import Node, Tap, kill, until
 
 build = os.path.abspath(sys.argv[1])
 many_mib = int(sys.argv[2]) if len(sys.argv) > 2 else 4
 tap = Tap()
 LIMIT = 16 << 20
-QUEUES = 'queue "sum" { }\nqueue "dead" { max_attempts = 1 }\nqueue "idle" { }'
+QUEUES = 'queue "sum" { }\nqueue "lines" { }\nqueue "dead" { max_attempts = 1 }\nqueue "idle" { }'
 POOLS = '''  pool "sum" { size = 2  mode = exec  queues = {"sum"}  command = {"/bin/sh", "-c", "sha256sum | cut -c 1-64"} }
+  pool "lines" { size = 2  mode = lines  queues = {"lines"}  command = {"''' + sys.executable + '", "' + os.path.abspath(__file__) + '''", "--lines"} }
   pool "dead" { size = 1  mode = exec  queues = {"dead"}  command = {"/bin/false"} }'''
 
 
@@ -88,6 +99,16 @@ def _(node):
         wrong.append(("endless", endless.stdout, endless.stderr))
     until(lambda: not fetched(node), 10, "workers keep no payload")
     return not wrong and len(blobs(node)) == 4, (wrong, blobs(node))
+
+
+@story("a program of the lines tier is told where its payload is")
+def _(node):
+    done = []
+    for size in (65537, 5 << 20):
+        data = payload(size)
+        done.append((sum_of(data) + "None", node.troupe("submit", "lines", "--file", put_file(node, "p", data), "--wait")))
+    until(lambda: not fetched(node), 10, "workers keep no payload")
+    return all(said.returncode == 0 and said.stdout.split()[-1] == want for want, said in done), done
 
 
 @story("a payload comes back by get, from a pipe too, and its task shows size and hash")

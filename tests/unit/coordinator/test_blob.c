@@ -1,8 +1,10 @@
 /* Large payloads: what a coordinator says to their bytes, what it keeps, and what it removes. */
 #include "tests/suite.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "tests/unit/coordinator/stage.h"
@@ -330,6 +332,24 @@ START_TEST(an_upload_that_nobody_goes_on_with_is_forgotten)
 }
 END_TEST
 
+START_TEST(what_cannot_be_written_is_told_and_keeps_no_room)
+{
+	struct rlimit all, some;
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+	some = (struct rlimit){ SIZE - 10000, all.rlim_max };
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &some), 0);
+	ck_assert_uint_eq(put(0, 1000), 1000);
+	ck_assert_ptr_null(put_raw(hash, SIZE, 1000, bytes + 1000, SIZE - 1000));
+	ck_assert_int_eq(s->refusal.code, ERROR_STORE);
+	ck_assert(s->refusal.retryable);
+	ck_assert_uint_eq(files(), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+	put_all();
+	ck_assert(is_whole());
+}
+END_TEST
+
 /* --- crashes --- */
 
 static void put_and_crash_before_the_commit(void)
@@ -626,6 +646,7 @@ int main(void)
 	tcase_add_test(c, another_principals_wrong_bytes_spoil_nothing);
 	tcase_add_test(c, at_most_256_are_under_way_and_who_is_silent_for_a_minute_gives_way);
 	tcase_add_test(c, an_upload_that_nobody_goes_on_with_is_forgotten);
+	tcase_add_test(c, what_cannot_be_written_is_told_and_keeps_no_room);
 	tcase_add_test(c, a_file_that_was_named_before_a_crash_and_has_no_row_is_removed_by_the_next_start);
 	tcase_add_test(c, after_the_commit_a_crash_takes_nothing);
 	tcase_add_test(c, many_orphans_are_removed_in_slices_and_an_upload_of_the_new_life_is_none_of_them);
