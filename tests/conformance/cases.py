@@ -1,10 +1,11 @@
 """The cases. Each takes the tier and a desk, and raises Wrong where something else was seen."""
-import json, subprocess, time
+import glob, json, subprocess, time
 
 from desk import PATIENCE, Wrong, expect
 from node import kill, until
 
-LIMIT = 64 * 1024  # bytes of a payload that a submit takes
+INLINE = 64 * 1024  # bytes of a payload; a larger one is a file for its program
+LIMIT = 16 << 20  # that a submit takes
 CASES = []
 
 
@@ -65,19 +66,35 @@ def nul(tier, desk):
     comes_back(tier, desk, b"a\0b\0\0")
 
 
-@case("a giant payload: limit - 1")
+@case("a giant payload: the last that is no file, less one byte")
+def below_inline(tier, desk):
+    comes_back(tier, desk, b"\xff" * (INLINE - 1))
+
+
+@case("a giant payload: the last that is no file")
+def at_inline(tier, desk):
+    comes_back(tier, desk, b"\"\n" * (INLINE // 2))
+
+
+@case("a giant payload: in a file")
+def above_inline(tier, desk):
+    comes_back(tier, desk, b"\0\xff\n" * (INLINE // 3) + b"ab")
+    until(lambda: not glob.glob(desk.node.dir + "/state/actors/worker/*/*/payload/*"), PATIENCE, "the file is removed")
+
+
+@case("a giant payload: limit - 1", OBEY)
 def below_limit(tier, desk):
-    comes_back(tier, desk, b"\xff" * (LIMIT - 1))
+    comes_back(tier, desk, b"x" * (LIMIT - 1))
 
 
-@case("a giant payload: limit")
+@case("a giant payload: limit", OBEY)
 def at_limit(tier, desk):
-    comes_back(tier, desk, b"\"\n" * (LIMIT // 2))
+    comes_back(tier, desk, b"y" * LIMIT)
 
 
-@case("a giant payload: limit + 1 is refused by submit")
+@case("a giant payload: limit + 1 is refused by submit", OBEY)
 def above_limit(tier, desk):
-    done = desk.tool("submit", tier.name, "-", "-q", input=b"x" * (LIMIT + 1))
+    done = desk.tool("submit", tier.name, "-", "-q", input=b"z" * (LIMIT + 1))
     expect(done.returncode == 65 and b"TOO_LARGE" in done.stderr, done.returncode, done.stderr)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """exec_program.py DIR [--slow SECONDS]: one task of the conformance suite, in the exec tier."""
 import os, signal, sys, time
-from work import Cancelled, Later, Never, Task, perform
+from work import Cancelled, Later, Never, Task, file_of, perform
 
 
 class ExecTask(Task):
@@ -20,6 +20,8 @@ def on_term(signo, frame):
 
 
 signal.signal(signal.SIGTERM, on_term)
+if len(task.payload) > 64 * 1024 and task.payload != file_of(os.environ["TROUPE_PAYLOAD_FILE"]):
+    sys.exit("stdin and the file differ")
 drain = task.payload == b"drain"
 try:
     sys.stdout.buffer.write(perform(task))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """lines_program.py DIR [--slow SECONDS] [--deaf]: a program of the lines tier for the conformance suite, two tasks at once. --deaf: only the end of stdin ends it."""
 import base64, json, os, sys, threading, time
-from work import Later, Never, Task, log, perform
+from work import Later, Never, Task, file_of, log, perform
 
 folder = sys.argv[1]
 speaks = threading.Lock()
@@ -16,7 +16,9 @@ def say(message):
 
 class LinesTask(Task):
     def __init__(self, m):
-        if "payload_b64" in m:
+        if "payload_file" in m:
+            payload = file_of(m["payload_file"])
+        elif "payload_b64" in m:
             payload = base64.b64decode(m["payload_b64"])
         else:
             payload = m["payload"].encode()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """packet4_program.py DIR [--slow SECONDS] [--deaf]: the same as lines_program.py in packet4. What it needs of protobuf is written out here, apart from the generated code."""
 import struct, sys, threading, time
-from work import Later, Never, Task, log, perform
+from work import Later, Never, Task, file_of, log, perform
 
 folder = sys.argv[1]
 speaks = threading.Lock()
@@ -54,7 +54,7 @@ def hello(version):
 
 class PacketTask(Task):
     def __init__(self, m):
-        super().__init__(folder, m[2], m[7], m.get(4, b""))
+        super().__init__(folder, m[2], m[7], file_of(m[5]) if m.get(5) else m.get(4, b""))
         self.id = m[1]
 
     def progress(self, percent, note):

@@ -33,7 +33,7 @@ class Tier:
 
     def expected(self, payload):
         """The result of a payload; a dictionary is compared as JSON; None: it does not depend on the bytes alone."""
-        return payload
+        return payload if len(payload) <= 64 * 1024 else hashlib.sha256(payload).hexdigest().encode()
 
 
 class PoolTier(Tier):
@@ -58,9 +58,9 @@ class PoolTier(Tier):
 class ExampleTier(Tier):
     """A program of etc/examples in a pool of its own."""
 
-    def __init__(self, name, mode, command, expected, missing=None):
+    def __init__(self, name, mode, command, expected, missing=None, skips={}):
         super().__init__(name)
-        self.mode, self.command, self.expected, self.missing = mode, command, expected, missing
+        self.mode, self.command, self.expected, self.missing, self.skips = mode, command, expected, missing, skips
 
     def pools(self):
         return "" if self.missing else POOL % (self.name, self.mode, self.name, ", ".join('"%s"' % word for word in self.command))
@@ -81,6 +81,6 @@ def tiers(examples, c_example):
         ExampleTier("worker.sh", "lines", ["/bin/sh", examples + "/worker.sh"], lambda payload: None),
         ExampleTier("worker.py", "lines", [sys.executable, examples + "/worker.py"], digest),
         ExampleTier("worker.js", "lines", [node_js, examples + "/worker.js"], digest, None if node_js else "there is no node"),
-        ExampleTier("worker.c", "packet4", [c_example], lambda payload: payload[::-1]),
+        ExampleTier("worker.c", "packet4", [c_example], lambda payload: payload[::-1], skips={"a giant payload: in a file": "it takes none"}),
         ExampleTier("worker-packet4.py", "packet4", [sys.executable, examples + "/worker-packet4.py"], digest),
     ]

@@ -1,4 +1,5 @@
-"""What the programs of the conformance suite do, whatever their tier. A payload that begins with "do " is an order in JSON; any other comes back as it is.
+"""What the programs of the conformance suite do, whatever their tier. A payload that begins with "do " is an order in JSON; of one above 64 KiB its SHA-256 comes back, and of
+any other the payload as it is.
 
     {"fail": TEXT}        fails                                {"never": TEXT}      fails for good
     {"later": SECONDS}    the first attempt asks for so much time, the second is done
@@ -6,7 +7,7 @@
     {"noise": true}       says what says nothing, then is done
 
 Every attempt at {"work"} and {"later"} leaves lines in DIR/did: event, name, token, pid, time."""
-import fcntl, json, os, time
+import fcntl, hashlib, json, os, time
 
 
 class Later(Exception):
@@ -33,6 +34,11 @@ class Task:
 
     def noise(self):
         raise NotImplementedError
+
+
+def file_of(path):
+    with open(path, "rb") as f:
+        return f.read()
 
 
 def log(folder, event, name, token):
@@ -64,7 +70,7 @@ def work(task, name):
 def perform(task):
     """The result; or one of the exceptions above, or any other for a plain failure."""
     if not task.payload.startswith(b"do "):
-        return task.payload
+        return task.payload if len(task.payload) <= 64 * 1024 else hashlib.sha256(task.payload).hexdigest().encode()
     order = json.loads(task.payload[3:])
     if "fail" in order:
         raise RuntimeError(order["fail"])
