@@ -29,7 +29,7 @@ def comes_back(tier, desk, payload):
 
 @case("hello")
 def hello(tier, desk):
-    row = desk.worker_comes(tier.worker)
+    row = desk.worker_comes(tier.name)
     expect(row["state"] == "idle" and row["queues"] == [tier.name], row)
 
 
@@ -192,8 +192,8 @@ def crash(tier, desk):
 @case("slow start", OBEY)
 def slow_start(tier, desk):
     # At any time after a worker's start: whatever has begun before the program was there would be seen here.
-    row = desk.worker_comes("worker:%s/1" % tier.slow)
-    expect(desk.tool("actor", "restart", row["worker"]).returncode == 0, "restart failed")
+    desk.worker_comes(tier.slow)
+    expect(desk.tool("actor", "restart", tier.address(tier.slow)).returncode == 0, "restart failed")
     ids = [desk.submit(tier.slow, b"x%d" % i) for i in range(2)]
     for i, id in enumerate(ids):
         expect(desk.result(id) == b"x%d" % i and desk.row(id)["attempts"] == 1, desk.row(id))
@@ -201,38 +201,35 @@ def slow_start(tier, desk):
 
 @case("exit 99", OBEY)
 def exit_99(tier, desk):
-    before = desk.worker_comes(tier.worker)["incarnation"]
+    before = desk.worker_comes(tier.name)["pid"]
     id = desk.submit(tier.name, b"drain")
     expect(desk.result(id) == b"drain", "not drained")
-    desk.worker_comes(tier.worker, but=before)
+    tier.drained(desk)
+    desk.worker_comes(tier.name, but=before)
     comes_back(tier, desk, b"next")
 
 
 @case("drain: what is in work is finished, then it leaves", OBEY)
 def drain(tier, desk):
     name = tier.name + "-drain"
-    before = desk.worker_comes(tier.worker)["incarnation"]
+    before = desk.worker_comes(tier.name)["pid"]
     id = desk.submit(tier.name, {"work": name})
     desk.started(name)
-    tool = desk.node.build + "/actors/tools/troupe"
-    stop = subprocess.Popen([tool, "actor", "stop", tier.worker, "--yes", "--timeout", "30s"], env=desk.node.env, stdout=subprocess.DEVNULL)
-    until(lambda: [row["state"] for row in desk.actor(tier.worker)] == ["stopping"], PATIENCE, "it is told to leave")
+    tier.leaves(desk)
     expect(desk.row(id)["state"] == "running", "its task was taken")
     desk.open(name)
-    stop.wait(PATIENCE)
+    tier.left(desk)
     expect(desk.result(id) == b"worked" and desk.row(id)["attempts"] == 1, desk.row(id))
-    expect(not desk.actor(tier.worker), "it is still there")
-    expect(desk.tool("actor", "start", tier.worker).returncode == 0, "start failed")
-    desk.worker_comes(tier.worker, but=before)
+    tier.comes(desk)
+    desk.worker_comes(tier.name, but=before)
     comes_back(tier, desk, b"next")
 
 
 @case("end of stdin", OBEY)
 def end_of_stdin(tier, desk):
-    address = "worker:%s/1" % tier.deaf
-    desk.worker_comes(address)
-    comes = desk.submit(tier.deaf, b"x")
-    expect(desk.result(comes) == b"x", "not done")
+    address = tier.address(tier.deaf)
+    desk.worker_comes(tier.deaf)
+    expect(desk.result(desk.submit(tier.deaf, b"x")) == b"x", "not done")
     seen, from_s = len(desk.log("eof")), time.monotonic()
     expect(desk.tool("actor", "stop", address, "--yes").returncode == 0, "stop failed")
     until(lambda: not desk.actor(address), PATIENCE, "it leaves")
@@ -242,8 +239,8 @@ def end_of_stdin(tier, desk):
 @case("drain of an example", EXAMPLE)
 def example_drains(tier, desk):
     from_s = time.monotonic()
-    expect(desk.tool("actor", "stop", tier.worker, "--yes").returncode == 0, "stop failed")
-    until(lambda: not desk.actor(tier.worker), PATIENCE, "it leaves")
+    tier.leaves(desk)
+    tier.left(desk)
     expect(time.monotonic() - from_s < 15, "it had to be killed")
 
 

@@ -36,17 +36,17 @@ class Desk:
 
     def ends(self, task, state="done"):
         """Its row, once it is final."""
-        row = until(lambda: self.final(task), PATIENCE, "%s ends" % task)
+        self.tool("wait", task, "-q", "--timeout", "%ds" % PATIENCE)
+        row = self.row(task)
         expect(row["state"] == state, "the task is", row["state"], row["cause"], row["last_error"])
         return row
 
-    def final(self, task):
-        row = self.row(task)
-        return row if row["state"] in ("done", "dead", "cancelled") else None
-
     def result(self, task):
-        self.ends(task)
-        return self.tool("result", task).stdout
+        done = self.tool("result", task, "--wait", "--timeout", "%ds" % PATIENCE)
+        if done.returncode:
+            self.ends(task)
+        expect(done.returncode == 0, "result:", done.stderr.decode())
+        return done.stdout
 
     def log(self, *events):
         """[(event, name, token, pid, time)] of the programs of this node, from work.py."""
@@ -67,14 +67,14 @@ class Desk:
         with open("%s/%s.gate" % (self.node.dir, name), "w"):
             pass
 
-    def worker(self, address):
-        """Its row; None where it is not attached."""
-        rows = [row for row in self.node.rows("workers") if row["worker"] == address]
+    def worker(self, queue):
+        """The row of the worker of a queue; None where none is attached."""
+        rows = [row for row in self.node.rows("workers") if row["queues"] == [queue]]
         return rows[0] if rows else None
 
-    def worker_comes(self, address, but=0):
-        """Attached; an incarnation other than that."""
-        return until(lambda: (lambda w: w and w["incarnation"] != but and w)(self.worker(address)), PATIENCE, "%s attaches" % address)
+    def worker_comes(self, queue, but=None):
+        """Attached; another process than that."""
+        return until(lambda: (lambda w: w and w["pid"] != but and w)(self.worker(queue)), PATIENCE, "a worker of %s attaches" % queue)
 
     def actor(self, address):
         return [row for row in self.node.rows("ps") if row["address"] == address]

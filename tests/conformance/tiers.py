@@ -1,5 +1,8 @@
 """Tiers and examples: ways to have programs do the tasks of a queue. A tier that is no pool of the node starts its programs in start and ends them in stop."""
-import hashlib, os, shutil, sys
+import hashlib, os, shutil, subprocess, sys
+
+from desk import PATIENCE, expect
+from node import until
 
 here = os.path.dirname(os.path.abspath(__file__))
 POOL = '  pool "%s" { size = 1  spares = 0  mode = %s  queues = {"%s"}  grace = "5s"  drain_timeout = "20s"  env = {"PYTHONDONTWRITEBYTECODE=1"}  command = {%s} }\n'
@@ -15,7 +18,6 @@ class Tier:
 
     def __init__(self, name):
         self.name = name
-        self.worker = "worker:%s/1" % name
 
     def queues(self):
         """Names of the queues that it wants on the node."""
@@ -30,6 +32,27 @@ class Tier:
 
     def stop(self):
         """It goes down."""
+
+    def leaves(self, desk):
+        """Its worker is told to finish what it has and leave; returns when that is known."""
+        self.leaving = subprocess.Popen([desk.node.build + "/actors/tools/troupe", "actor", "stop", self.address(), "--yes", "--timeout", "30s"], env=desk.node.env,
+                                        stdout=subprocess.DEVNULL)
+        until(lambda: [row["state"] for row in desk.actor(self.address())] in (["stopping"], []), PATIENCE, "it is told to leave")
+
+    def left(self, desk):
+        """Waits until it has."""
+        expect(self.leaving.wait(PATIENCE) == 0, "stop failed")
+        until(lambda: not desk.actor(self.address()), PATIENCE, "it leaves")
+
+    def comes(self, desk):
+        """And another one is started."""
+        expect(desk.tool("actor", "start", self.address()).returncode == 0, "start failed")
+
+    def drained(self, desk):
+        """Its program has asked for that: another worker comes."""
+
+    def address(self, pool=None):
+        return "worker:%s/1" % (pool or self.name)
 
     def expected(self, payload):
         """The result of a payload; a dictionary is compared as JSON; None: it does not depend on the bytes alone."""
@@ -66,6 +89,41 @@ class ExampleTier(Tier):
         return "" if self.missing else POOL % (self.name, self.mode, self.name, ", ".join('"%s"' % word for word in self.command))
 
 
+class AttachedTier(Tier):
+    """Programs of a worker from outside the tree: troupe worker run."""
+    obeys = True
+
+    def __init__(self, name, mode, slots, options, skips):
+        super().__init__(name)
+        self.mode, self.slots, self.options, self.skips = mode, slots, options, skips
+        self.process = None
+
+    def start(self, node):
+        self.node = node
+        with open(node.dir + "/" + self.name, "a") as log:
+            self.process = subprocess.Popen([node.build + "/actors/tools/troupe", "worker", "run", self.name, *self.options, "--", sys.executable,
+                                             "%s/%s_program.py" % (here, self.mode), node.dir], env=node.env, stdin=subprocess.DEVNULL, stderr=log)
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+
+    def leaves(self, desk):
+        self.process.terminate()
+        until(lambda: (lambda w: not w or w["note"] == "it is leaving")(desk.worker(self.name)), PATIENCE, "it is told to leave")
+
+    def left(self, desk):
+        expect(self.process.wait(PATIENCE) == 0, "exit status", self.process.returncode)
+
+    def comes(self, desk):
+        self.start(self.node)
+
+    def drained(self, desk):
+        self.left(desk)
+        self.comes(desk)
+
+
 def digest(payload):
     return {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()}
 
@@ -74,10 +132,14 @@ def tiers(examples, c_example):
     node_js = shutil.which("node")
     no_words = {name: NO_WORDS for name in ("retry-after", "progress")}
     alive = {"exit 99": "a long-lived program is drained, it drains nobody"}
+    outside = {name: "of pools alone" for name in ("slow start", "end of stdin")}
+    outside.update({"a giant payload: " + name: "a worker from outside is given no files" for name in ("in a file", "limit - 1", "limit")})
     return [
         PoolTier("exec", 1, dict(no_words, **{"end of stdin": "it comes with every payload"})),
         PoolTier("lines", 2, alive),
         PoolTier("packet4", 2, alive),
+        AttachedTier("attached", "exec", 1, [], dict(outside, **no_words)),
+        AttachedTier("attached-lines", "lines", 2, ["--lines"], dict(outside, **alive)),
         ExampleTier("worker.sh", "lines", ["/bin/sh", examples + "/worker.sh"], lambda payload: None),
         ExampleTier("worker.py", "lines", [sys.executable, examples + "/worker.py"], digest),
         ExampleTier("worker.js", "lines", [node_js, examples + "/worker.js"], digest, None if node_js else "there is no node"),
