@@ -139,7 +139,7 @@ def _():
                     w.close()
                 return not still and not dripped and not served, len(still), len(dripped), len(served), greeting
             return undo
-        return beside(node, annoy)
+        return beside(node, annoy, most_kib=(4000 if LONG else 800) * 24 + 10 * 1024)
 
     def answers_ping(w):
         try:
