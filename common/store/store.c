@@ -7,7 +7,9 @@
  *    the last transaction did not fit.
  *  - A failed fdatasync or meta write makes that commit fail, and the next one succeed over the hole: after the first such error the store is
  *    dead and says so for ever.
- *  - A path opened twice in one process loses its locks: open ones are kept in a list. */
+ *  - A path opened twice in one process loses its locks: open ones are kept in a list.
+ *  - Who is killed while a meta page is on its way leaves a commit that its successor reads in the kernel's memory, and that the next power cut
+ *    may take back: a store is synced when it is opened, before anybody is told what is in it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -169,6 +171,8 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 		r = mdb_env_open(s->env, c->dir, MDB_NOTLS, 0600);
 	if (r)
 		return open_failed(e, r, "open the store", c->dir);
+	if ((r = mdb_env_sync(s->env, 1)))
+		return open_failed(e, r, "sync the store", c->dir);
 	int dead;
 	mdb_reader_check(s->env, &dead);
 	int code = file_is_whole(s, c->dir, e);
