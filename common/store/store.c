@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <assert.h>
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
@@ -154,6 +155,33 @@ static int already_open(const char *dir, struct error *e)
 	return 0;
 }
 
+/* A new data file gets its name when it is whole: one that a power cut left half made would be refused for ever as no database. */
+static int file_make(const struct store_config *c, size_t map, struct error *e)
+{
+	char path[4096], new[4096 + 8], lock[4096 + 16];
+	MDB_env *env = NULL;
+	if (snprintf(path, sizeof path, "%s/data.mdb", c->dir) >= (int)sizeof path)
+		return error_set(e, ERROR_CONFIG, "the path of the store is too long: %.100s", c->dir);
+	if (access(path, F_OK) == 0)
+		return 0;
+	snprintf(new, sizeof new, "%s.new", path);
+	snprintf(lock, sizeof lock, "%s-lock", new);
+	unlink(new);
+	int r = mdb_env_create(&env);
+	if (!r)
+		r = mdb_env_set_mapsize(env, map);
+	if (!r)
+		r = mdb_env_open(env, new, MDB_NOSUBDIR | MDB_NOTLS, 0600);
+	if (!r)
+		r = mdb_env_sync(env, 1);
+	if (env)
+		mdb_env_close(env);
+	unlink(lock);
+	if (!r && rename(new, path) < 0)
+		r = errno;
+	return r ? open_failed(e, r, "make the store", c->dir) : 0;
+}
+
 static int env_open(struct store *s, const struct store_config *c, struct error *e)
 {
 	size_t first = c->map_first ? c->map_first : MAP_FIRST;
@@ -162,7 +190,10 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 		s->map_max = MAP_LEAST;
 	if (first > s->map_max)
 		first = s->map_max;
-	int r = mdb_env_create(&s->env);
+	int r = file_make(c, first, e);
+	if (r)
+		return r;
+	r = mdb_env_create(&s->env);
 	if (!r)
 		r = mdb_env_set_maxdbs(s->env, s->n_tables + 1);
 	if (!r)

@@ -324,6 +324,25 @@ START_TEST(a_file_that_is_cut_short_or_no_database_is_refused_at_open)
 }
 END_TEST
 
+START_TEST(a_new_file_has_its_name_only_when_it_is_whole_and_half_of_one_is_no_hindrance)
+{
+	char half[128], lock[160];
+	struct stat st;
+	snprintf(half, sizeof half, "%s.new", file);
+	snprintf(lock, sizeof lock, "%s-lock", half);
+	store_close(open_with(1, 0, 0));
+	ck_assert_int_eq(unlink(file), 0);
+	int fd = open(half, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(write(fd, dir, 6), 6);
+	close(fd);
+	struct store *s = open_with(1, 0, 0);
+	ck_assert(store_is_new(s));
+	store_close(s);
+	ck_assert_int_eq(stat(half, &st), -1);
+	ck_assert_int_eq(stat(lock, &st), -1);
+}
+END_TEST
+
 START_TEST(a_path_is_not_opened_twice_in_one_process)
 {
 	struct error e = { 0 };
@@ -530,6 +549,7 @@ static Suite *store_suite(void)
 	tcase_add_test(c, a_value_under_another_key_than_its_own_is_an_error);
 	tcase_add_test(c, a_store_of_another_version_is_refused_by_name_and_left_alone);
 	tcase_add_test(c, a_file_that_is_cut_short_or_no_database_is_refused_at_open);
+	tcase_add_test(c, a_new_file_has_its_name_only_when_it_is_whole_and_half_of_one_is_no_hindrance);
 	tcase_add_test(c, a_path_is_not_opened_twice_in_one_process);
 	tcase_add_test(c, the_map_grows_past_its_first_size_between_transactions);
 	tcase_add_test(c, one_transaction_larger_than_the_map_fails_whole_and_fits_the_next_time);
