@@ -23,23 +23,20 @@ static void policy_fill(struct stage *s, Troupe__QueuePolicy *p, const char *nam
 	p->poison_after = 3;
 }
 
-static void open_all(struct stage *s)
+static int try_open(struct stage *s, struct error *e)
 {
 	struct store_config config = { .dir = s->dir, .tables = ledger_tables, .version = LEDGER_VERSION, .map_first = 16u << 20, .map_max = 1u << 30 };
-	struct error e = { 0 };
-	if (store_open(&config, &s->store, &e) != 0) {
-		fprintf(stderr, "%s: %s\n", s->dir, e.text);
-		abort();
-	}
+	int r = store_open(&config, &s->store, e);
+	if (r)
+		return r;
 	s->fake = turn_fake_new(s->store, s->now_ms, s->wall_ms);
 	s->turn = turn_fake_turn(s->fake);
-	if (coordinator_open(s->store, &s->setup, &s->c, &e) != 0) {
-		fprintf(stderr, "%s: %s\n", s->dir, e.text);
-		abort();
-	}
+	if ((r = coordinator_open(s->store, &s->setup, &s->c, e)))
+		return r;
 	rng_seed(&s->c->rng, s->seed++);
 	s->c->eye = s->eye;
 	s->wake_at_ms = TIME_NEVER;
+	return 0;
 }
 
 static void close_all(struct stage *s)
@@ -97,13 +94,32 @@ struct stage *stage_prepare(uint64_t seed)
 	return s;
 }
 
-void stage_open(struct stage *s)
+static void first_turn(struct stage *s)
 {
-	open_all(s);
 	stage_begin(s);
 	MUST(coordinator_begin(s->turn, s->c, NULL) == 0);
 	MUST(turn_fake_next(s->fake) == 0);
 	stage_commit(s);
+}
+
+void stage_open(struct stage *s)
+{
+	struct error e = { 0 };
+	if (try_open(s, &e) != 0) {
+		fprintf(stderr, "%s: %s\n", s->dir, e.text);
+		abort();
+	}
+	first_turn(s);
+}
+
+int stage_adopt(struct stage *s, const char *dir, struct error *e)
+{
+	rmdir(s->dir);
+	MUST(snprintf(s->dir, sizeof s->dir, "%s", dir) < (int)sizeof s->dir);
+	int r = try_open(s, e);
+	if (!r)
+		first_turn(s);
+	return r;
 }
 
 struct stage *stage_new(uint64_t seed)

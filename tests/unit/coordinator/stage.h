@@ -41,6 +41,8 @@ struct stage *stage_free(struct stage *s);
 struct stage *stage_prepare(uint64_t seed);
 Troupe__QueuePolicy *stage_queue(struct stage *s, const char *name);
 void stage_open(struct stage *s);
+/* The same on a store that somebody left behind, as stage_free leaves nothing of it. What is said of it: 0, a positive code with e, negative. */
+int stage_adopt(struct stage *s, const char *dir, struct error *e);
 
 /* A turn: begin, any number of messages and events, then commit or crash. A message is decoded from its bytes, so nothing is shared with its sender. Each
  * returns what the handler did; a refusal is undone and kept in s->refusal, anything negative ends the test. */

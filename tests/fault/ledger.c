@@ -1,0 +1,96 @@
+#include "tests/fault/ledger.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "actors/coordinator/sched.h"
+#include "tests/unit/coordinator/stage.h"
+
+#define SECONDS_MAX 30u
+
+/* The check of the coordinator itself. "" where it has nothing to say. */
+static void check(struct stage *s, char *text, size_t size)
+{
+	static const struct who client = { .peer = 1 };
+	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
+	env.check_store = &m;
+	const Troupe__Envelope *answer = stage_ask(s, &client, &env);
+	for (int i = 0; !answer && s->refusal.code == ERROR_BUSY && i < 1000; i++) /* what was due meanwhile comes in, a slice a turn */
+		answer = stage_ask(s, &client, &env);
+	if (!answer)
+		snprintf(text, size, "the check is refused: %s", s->refusal.text);
+	else if (answer->store_checked->problems)
+		snprintf(text, size, "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "problems");
+}
+
+static void look(struct stage *s, const struct promises *p, char *text, size_t size)
+{
+	char shown[ID_TEXT];
+	if (s->c->meta.next_token <= p->token)
+		snprintf(text, size, "token %" PRIu64 " was given, and would be again: the next is %" PRIu64, p->token, s->c->meta.next_token);
+	for (size_t i = 0; i < p->n && !*text; i++) {
+		id_format(&p->all[i].id, shown);
+		Troupe__TaskState state = stage_state_of(s, &p->all[i].id);
+		if (state == TROUPE__TASK_STATE__TASK_ANY)
+			snprintf(text, size, "%s was acknowledged, and is not there", shown);
+		else if (p->all[i].final && !sched_is_final(state))
+			snprintf(text, size, "%s was told to be final, and is not", shown);
+		if (p->trace)
+			printf("%s %d\n", shown, (int)state);
+	}
+}
+
+static _Noreturn void child(const char *dir, const struct promises *p, int out)
+{
+	struct error e = { 0 };
+	char text[400] = "";
+	alarm(SECONDS_MAX);
+	struct stage *s = stage_prepare(1);
+	stage_queue(s, "a");
+	stage_queue(s, "b");
+	s->wall_ms = p->wall_ms;
+	int r = stage_adopt(s, dir, &e);
+	if (r) {
+		dprintf(out, "%s", *e.text ? e.text : strerror(-r));
+		_exit(LEDGER_REFUSED);
+	}
+	check(s, text, sizeof text);
+	if (!*text)
+		look(s, p, text, sizeof text);
+	stage_free(s);
+	dprintf(out, "%s", text);
+	_exit(*text ? LEDGER_BROKEN : LEDGER_WELL);
+}
+
+enum ledger_verdict ledger_look(const char *dir, const struct promises *p, char *text, size_t size)
+{
+	int ends[2], status = 0;
+	fflush(stdout);
+	if (pipe(ends) != 0)
+		abort();
+	pid_t pid = fork();
+	if (pid < 0)
+		abort();
+	if (pid == 0) {
+		close(ends[0]);
+		child(dir, p, ends[1]);
+	}
+	close(ends[1]);
+	ssize_t n = read(ends[0], text, size - 1);
+	text[n > 0 ? n : 0] = '\0';
+	close(ends[0]);
+	if (waitpid(pid, &status, 0) != pid)
+		abort();
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= LEDGER_BROKEN)
+		return (enum ledger_verdict)WEXITSTATUS(status);
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "who opens it dies of signal %d", WTERMSIG(status));
+	else
+		snprintf(text, size, "who opens it exits with %d", WEXITSTATUS(status));
+	return LEDGER_CRASHED;
+}
