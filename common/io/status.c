@@ -17,10 +17,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include "common/base/cleanup.h"
+#include "common/base/crash.h"
 
 #define STATUS_MAGIC 0x53505254u /* "TRPS" */
 #define STATUS_VERSION 1u
@@ -131,6 +133,11 @@ static void on_crash(int signo, siginfo_t *si, void *context)
 	c->signal = (uint32_t)signo;
 	c->frames[0] = pc;
 	c->n_frames = 1;
+	const char *words = crash_words;
+	if (words) {
+		struct iovec line[2] = { { (void *)words, strlen(words) }, { (void *)"\n", 1 } };
+		(void)!writev(STDERR_FILENO, line, 2);
+	}
 
 	struct sigaction deadly = { .sa_handler = SIG_DFL };
 	sigset_t alarm_only;

@@ -1,5 +1,6 @@
 #pragma once
 /* What the two files of the store share. */
+#include "common/base/crash.h"
 #include "common/store/store.h"
 
 #define STORE_TABLES_MAX 32
@@ -22,13 +23,25 @@ struct store {
 	unsigned n_tables;
 	size_t map, map_max;
 	bool created, grow;
+	bool told;                           /* that it is damaged */
 	bool dead;                           /* a commit failed in a way after which LMDB's next one would lie */
 	struct store_txn write, view;
 	char *dir;
+	char *words;                         /* for who dies in a damaged page */
 	dev_t dev;
 	ino_t ino;
 	struct store *next;                  /* of all open ones of this process */
 };
 
+/* Around every call that reads pages: LMDB asserts about what it finds there, or runs into the wild. */
+static inline int walked(int r)
+{
+	crash_words = NULL;
+	return r;
+}
+#define WALK(s, call) (crash_words = (s)->words, walked(call))
+
+/* The same, found in time: said once. Returns code. */
+int store_damaged(struct store *s, int code);
 /* An LMDB or errno value as one of ours: 0, ERROR_NOT_FOUND, ERROR_STORE, ERROR_CORRUPT, ERROR_BAD_REQUEST, or negative. */
 int store_code(int mdb);

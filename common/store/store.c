@@ -20,6 +20,7 @@
 #include <assert.h>
 #include "common/base/cleanup.h"
 #include "common/base/file.h"
+#include "common/base/log.h"
 #include "common/store/internal.h"
 
 #define OWN_TABLE "_store"
@@ -46,6 +47,9 @@ int store_code(int mdb)
 	case MDB_PAGE_NOTFOUND:
 	case MDB_INVALID:
 	case MDB_INCOMPATIBLE:
+	case MDB_CURSOR_FULL: /* a tree that is deeper than one can be */
+	case MDB_PAGE_FULL:
+	case MDB_BAD_TXN:     /* one of these came before, in the same transaction */
 		return ERROR_CORRUPT;
 	case MDB_BAD_VALSIZE:
 		return ERROR_BAD_REQUEST;
@@ -54,6 +58,14 @@ int store_code(int mdb)
 	default:
 		return mdb > 0 ? -mdb : -EIO;
 	}
+}
+
+int store_damaged(struct store *s, int code)
+{
+	if (!s->told)
+		log_error("the store is damaged", LOG_S("dir", s->dir), LOG_S("cure", "troupe check-store, then restore a backup"));
+	s->told = true;
+	return code;
 }
 
 static int open_failed(struct error *e, int mdb, const char *what, const char *dir)
@@ -73,7 +85,7 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
 	if (r)
 		return open_failed(e, r, "begin a transaction in", c->dir);
-	r = mdb_dbi_open(txn, OWN_TABLE, 0, &s->own);
+	r = WALK(s, mdb_dbi_open(txn, OWN_TABLE, 0, &s->own));
 	if (r == MDB_NOTFOUND) {
 		MDB_dbi main;
 		r = mdb_dbi_open(txn, NULL, 0, &main);
@@ -88,7 +100,7 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 			r = mdb_dbi_open(txn, OWN_TABLE, MDB_CREATE, &s->own);
 	}
 	for (unsigned i = 0; !r && i < s->n_tables; i++)
-		r = mdb_dbi_open(txn, c->tables[i], MDB_CREATE, &s->tables[i]);
+		r = WALK(s, mdb_dbi_open(txn, c->tables[i], MDB_CREATE, &s->tables[i]));
 	if (r) {
 		mdb_txn_abort(txn);
 		return open_failed(e, r, "open the tables of", c->dir);
@@ -112,7 +124,7 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 		mdb_txn_abort(txn);
 		return code;
 	}
-	r = mdb_txn_commit(txn);
+	r = WALK(s, mdb_txn_commit(txn));
 	return r ? open_failed(e, r, "commit to", c->dir) : 0;
 }
 
@@ -199,7 +211,7 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 	if (!r)
 		r = mdb_env_set_mapsize(s->env, first);
 	if (!r)
-		r = mdb_env_open(s->env, c->dir, MDB_NOTLS, 0600);
+		r = WALK(s, mdb_env_open(s->env, c->dir, MDB_NOTLS, 0600));
 	if (r)
 		return open_failed(e, r, "open the store", c->dir);
 	if ((r = mdb_env_sync(s->env, 1)))
@@ -230,7 +242,9 @@ int store_open(const struct store_config *c, struct store **ret, struct error *e
 	s->write = (struct store_txn){ .store = s, .write = true };
 	s->view = (struct store_txn){ .store = s };
 	s->dir = strdup(c->dir);
-	r = s->dir ? env_open(s, c, e) : -ENOMEM;
+	if (s->dir && asprintf(&s->words, "this process dies in a page of its store: %s/data.mdb is damaged. Restore a backup, or move it away to begin with an empty one", s->dir) < 0)
+		s->words = NULL;
+	r = s->words ? env_open(s, c, e) : -ENOMEM;
 	s->next = open_stores;
 	open_stores = s;
 	if (r) {
@@ -256,6 +270,7 @@ struct store *store_close(struct store *s)
 		mdb_txn_abort(s->view.txn);
 	if (s->env)
 		mdb_env_close(s->env);
+	free(s->words);
 	free(s->dir);
 	free(s);
 	return NULL;
@@ -316,8 +331,10 @@ int store_commit(struct store_txn *t)
 		s->grow = true;
 		return ERROR_STORE;
 	}
-	int r = mdb_txn_commit(txn);
+	int r = WALK(s, mdb_txn_commit(txn));
 	int code = store_code(r);
+	if (code == ERROR_CORRUPT)
+		store_damaged(s, code);
 	if (r == MDB_MAP_FULL)
 		s->grow = true;
 	if (code && code != ERROR_STORE) {

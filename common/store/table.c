@@ -25,15 +25,18 @@ static uint32_t row_crc(struct slice key, const void *value, size_t len)
 }
 
 /* LMDB aligns values to two bytes only: numbers in them must be copied out. */
-static int row_check(struct slice key, const MDB_val *v, struct slice *ret)
+static int row_check(const struct store_txn *t, struct slice key, const MDB_val *v, struct slice *ret)
 {
 	uint32_t crc;
 	if (v->mv_size < STORE_CRC)
-		return ERROR_CORRUPT;
+		return store_damaged(t->store, ERROR_CORRUPT);
 	size_t len = v->mv_size - STORE_CRC;
+	crash_words = t->store->words;
 	memcpy(&crc, (const uint8_t *)v->mv_data + len, STORE_CRC);
-	if (crc != row_crc(key, v->mv_data, len))
-		return ERROR_CORRUPT;
+	bool fits = crc == row_crc(key, v->mv_data, len);
+	crash_words = NULL;
+	if (!fits)
+		return store_damaged(t->store, ERROR_CORRUPT);
 	*ret = SLICE(v->mv_data, len);
 	return 0;
 }
@@ -44,7 +47,9 @@ static int write_code(struct store_txn *t, int mdb)
 	int code = store_code(mdb);
 	if (code == ERROR_STORE)
 		t->full = true;
-	return code < 0 && t->full ? ERROR_STORE : code;
+	if (t->full && (code < 0 || code == ERROR_CORRUPT))
+		return ERROR_STORE;
+	return code == ERROR_CORRUPT ? store_damaged(t->store, code) : code;
 }
 
 int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value)
@@ -52,8 +57,8 @@ int store_get(struct store_txn *t, unsigned table, struct slice key, struct slic
 	if (!key_fits(key))
 		return ERROR_BAD_REQUEST;
 	MDB_val k = { key.len, (void *)key.data }, v;
-	int r = mdb_get(t->txn, table_dbi(t, table), &k, &v);
-	return r ? write_code(t, r) : row_check(key, &v, ret_value);
+	int r = WALK(t->store, mdb_get(t->txn, table_dbi(t, table), &k, &v));
+	return r ? write_code(t, r) : row_check(t, key, &v, ret_value);
 }
 
 int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value)
@@ -65,7 +70,7 @@ int store_put(struct store_txn *t, unsigned table, struct slice key, struct slic
 		return ERROR_TOO_LARGE;
 	uint32_t crc = row_crc(key, value.data, value.len);
 	MDB_val k = { key.len, (void *)key.data }, v = { value.len + STORE_CRC, NULL };
-	int r = mdb_put(t->txn, table_dbi(t, table), &k, &v, MDB_RESERVE);
+	int r = WALK(t->store, mdb_put(t->txn, table_dbi(t, table), &k, &v, MDB_RESERVE));
 	if (r)
 		return write_code(t, r);
 	if (value.len)
@@ -80,7 +85,7 @@ int store_delete(struct store_txn *t, unsigned table, struct slice key)
 	if (!key_fits(key))
 		return ERROR_BAD_REQUEST;
 	MDB_val k = { key.len, (void *)key.data };
-	return write_code(t, mdb_del(t->txn, table_dbi(t, table), &k, NULL));
+	return write_code(t, WALK(t->store, mdb_del(t->txn, table_dbi(t, table), &k, NULL)));
 }
 
 /* Puts the cursor on the first row with key >= from, or on the last with key <= from. */
@@ -108,13 +113,13 @@ int store_seek(struct store_txn *t, unsigned table, struct slice from, bool back
 	int r = mdb_cursor_open(t->txn, table_dbi(t, table), &c);
 	if (r)
 		return write_code(t, r);
-	r = cursor_seek(c, from, backward, &k, &v);
+	r = WALK(t->store, cursor_seek(c, from, backward, &k, &v));
 	mdb_cursor_close(c);
 	if (r)
 		return write_code(t, r);
 	struct slice key = SLICE(k.mv_data, k.mv_size);
 	*ret_key = key;
-	return row_check(key, &v, ret_value);
+	return row_check(t, key, &v, ret_value);
 }
 
 int store_scan(struct store_txn *t, unsigned table, struct slice from, bool backward, int (*fn)(void *ctx, struct slice key, struct slice value), void *ctx)
@@ -127,9 +132,9 @@ int store_scan(struct store_txn *t, unsigned table, struct slice from, bool back
 	if (r)
 		return write_code(t, r);
 	int code = 0;
-	for (r = cursor_seek(c, from, backward, &k, &v); !r; r = mdb_cursor_get(c, &k, &v, backward ? MDB_PREV : MDB_NEXT)) {
+	for (r = WALK(t->store, cursor_seek(c, from, backward, &k, &v)); !r; r = WALK(t->store, mdb_cursor_get(c, &k, &v, backward ? MDB_PREV : MDB_NEXT))) {
 		struct slice key = SLICE(k.mv_data, k.mv_size), value;
-		code = row_check(key, &v, &value);
+		code = row_check(t, key, &v, &value);
 		if (!code)
 			code = fn(ctx, key, value);
 		if (code)
@@ -152,5 +157,5 @@ int store_count(struct store_txn *t, unsigned table, uint64_t *ret)
 int store_clear(struct store_txn *t, unsigned table)
 {
 	assert(t->write);
-	return write_code(t, mdb_drop(t->txn, table_dbi(t, table), 0));
+	return write_code(t, WALK(t->store, mdb_drop(t->txn, table_dbi(t, table), 0)));
 }

@@ -1,0 +1,5 @@
+#include "common/base/crash.h"
+
+#include <stddef.h>
+
+const char *volatile crash_words;
