@@ -15,7 +15,7 @@
 
 #define SHOWN_MAX 20
 #define BIRTH 6u          /* syncs in which a store is made ... */
-#define BIRTH_IMAGES 40u  /* ... and what is taken of each at least */
+#define BIRTH_IMAGES 20u  /* ... and what is taken of each at least */
 
 struct run {
 	const uint8_t *log;
