@@ -131,8 +131,8 @@ def run(fn, die=0):
 @story("case 3: whenever the power is cut, all that was acknowledged is there, what was told to be final is final, no token is given twice, and the store agrees with itself")
 def _():
     def go(node):
-        live(node, 1500 if LONG else 60, True)
-        status, text, counts = images(node, 40000 if LONG else 400)
+        live(node, 300 if LONG else 60, True)
+        status, text, counts = images(node, 30000 if LONG else 400)
         lies, lied, wrong = images(node, 60, "lie")
         return status == 0 and counts[1] > 500 and counts[3] > 100 and counts[5] > 20 and lies == 1 and wrong[6] > 0, text, "on a disk that lies:", lied
     return run(go)
@@ -141,7 +141,7 @@ def _():
 @story("case 3: a coordinator that is killed while a commit is on its way to the disk, again and again, promises nothing that the next power cut takes back")
 def _():
     def go(node):
-        live(node, 300 if LONG else 40, False)
+        live(node, 150 if LONG else 40, False)
         status, text, counts = images(node, 10000 if LONG else 250)
         return status == 0 and counts[1] > 200 and counts[3] > 50, text
     return run(go, die=7)

@@ -59,7 +59,7 @@ def stop_one(node, load, role, seconds):
     waits = [took for at, took in load.took if began <= at < began + seconds]
     tap.note("%s stopped for %g s: longest submit %.0f ms, p50 %.1f ms, %d tasks ended meanwhile, killed: %s" % (role, seconds, 1e3 * max(waits), 1e3 * percentile(waits, 50), meanwhile, killed))
     itself = role == "coordinator:"
-    longest = min(seconds, PATIENCE) + 3 if itself else 1
+    longest = min(seconds, 2 * PATIENCE) + 3 if itself else 1 # it is asked every PATIENCE
     return (itself or meanwhile > 10 * seconds) and max(waits) < longest and killed == (seconds > PATIENCE + 5 or (killed and seconds >= PATIENCE)), meanwhile, max(waits), killed
 
 
