@@ -58,12 +58,13 @@ def _():
         fill(node, 50)
         path = node.dir + "/state/actors/coordinator/main/data.mdb"
         os.truncate(path, os.path.getsize(path) // 2)
-        up = comes_up(node)
+        node.start(wait=False)
+        status = node.process.wait(20)
         log = open(node.log).read()
         os.rename(path, path + ".damaged")
         again = comes_up(node)
         works = node.troupe("submit", "q", "x", "--wait", "--timeout", "10s")
-        return not up and node.process.poll() is None and log.count("cut short") <= 3 and "the node cannot start" in log and again and works.returncode == 0, up, log[-900:], works.stderr
+        return status == 70 and node.process.poll() is None and log.count("cut short") <= 3 and "the node cannot start" in log and again and works.returncode == 0, status, log[-900:], works.stderr
     return run(go)
 
 
