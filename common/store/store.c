@@ -12,6 +12,7 @@
  *    may take back: a store is synced when it is opened, before anybody is told what is in it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,6 +388,59 @@ int store_usage(struct store *s, struct store_usage *ret)
 		.map_max = s->map_max,
 		.readers = info.me_numreaders,
 	};
+	return 0;
+}
+
+/* "pid thread txnid" of each reader, behind a line of names. */
+static int on_reader(const char *text, void *ctx)
+{
+	uint64_t *oldest = ctx, txnid;
+	if (sscanf(text, "%*d %*x %" SCNu64, &txnid) == 1 && txnid < *oldest)
+		*oldest = txnid;
+	return 0;
+}
+
+/* The free list: by the transaction that freed them, a count and so many page numbers. LMDB takes pages again that were freed before its oldest reader began. */
+static int free_pages(struct store *s, uint64_t *ret)
+{
+	uint64_t oldest = UINT64_MAX, freed_by, count;
+	MDB_txn *txn;
+	MDB_cursor *c;
+	MDB_val k, v;
+	*ret = 0;
+	int r;
+	if ((r = mdb_reader_list(s->env, on_reader, &oldest)) < 0 || (r = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)))
+		return r;
+	if (!(r = mdb_cursor_open(txn, 0, &c))) {
+		while (!(r = WALK(s, mdb_cursor_get(c, &k, &v, MDB_NEXT)))) {
+			memcpy(&freed_by, k.mv_data, sizeof freed_by);
+			memcpy(&count, v.mv_data, sizeof count);
+			if (freed_by >= oldest)
+				break;
+			*ret += count;
+		}
+		mdb_cursor_close(c);
+	}
+	mdb_txn_abort(txn);
+	return r == MDB_NOTFOUND ? 0 : r;
+}
+
+int store_room(struct store *s, uint64_t *ret)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	uint64_t pages = 0;
+	int dead, r = mdb_reader_check(s->env, &dead);
+	if (!r)
+		r = mdb_env_info(s->env, &info);
+	if (!r)
+		r = mdb_env_stat(s->env, &st);
+	if (r)
+		return store_code(r) > 0 ? -EIO : store_code(r);
+	uint64_t used = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize, left = s->map_max > used ? s->map_max - used : 0;
+	if (used > s->map_max / 2 && (r = free_pages(s, &pages)))
+		return store_code(r) > 0 ? -EIO : store_code(r);
+	*ret = left + pages * st.ms_psize;
 	return 0;
 }
 

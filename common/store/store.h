@@ -55,6 +55,9 @@ int store_clear(struct store_txn *t, unsigned table);
 
 struct store_usage { uint64_t map_bytes, used_bytes, map_max; uint32_t readers; };
 int store_usage(struct store *s, struct store_usage *ret);
+/* Bytes that can still be written before map_max: what the file may grow by, and its free pages that no reader needs any more. While less than half of map_max is in use
+ * the free pages are not counted. Takes away what dead readers hold. 0 or negative. */
+int store_room(struct store *s, uint64_t *ret);
 int store_sync_dir(struct store *s);
 
 /* Keys: big-endian, so that byte order is number order. Each returns the position behind what it wrote. */

@@ -414,7 +414,10 @@ START_TEST(a_full_store_refuses_writes_and_goes_on_when_rows_are_deleted)
 	int r;
 	while ((r = put_commit(s, n, value, sizeof value)) == 0)
 		ck_assert_uint_lt(++n, 100);
+	uint64_t room, more;
 	ck_assert_int_eq(r, ERROR_STORE);
+	ck_assert_int_eq(store_room(s, &room), 0);
+	ck_assert_uint_lt(room, 64 * 1024);
 	ck_assert_int_eq(get_copy(s, n, out, sizeof out), ERROR_NOT_FOUND);
 	ck_assert_int_eq(get_copy(s, n - 1, out, sizeof out), 0);
 
@@ -427,6 +430,8 @@ START_TEST(a_full_store_refuses_writes_and_goes_on_when_rows_are_deleted)
 	for (uint32_t i = 0; i < 3; i++) /* freed pages come back one commit later */
 		r = put_commit(s, 1000 + i, "small", 5);
 	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq(store_room(s, &more), 0);
+	ck_assert_uint_gt(more, room + 32 * 1024);
 	store_close(s);
 }
 END_TEST
