@@ -110,6 +110,7 @@ static void read_node(struct config *c, struct text *t)
 		text_number(t, top, "concurrency", 0, 1000000, &concurrency);
 	text_size(t, top, "blob_max", 64 * 1024, 1024 * MIB, &q->blob_max);
 	q->concurrency = (uint32_t)concurrency;
+	text_size(t, top, "store_max", 64 * MIB, UINT64_MAX / 2, &q->map_max);
 	q->defaults = policy_new("");
 	unsigned n = cfg_size(top, "queue");
 	if (n > 1000)
@@ -127,6 +128,7 @@ static void read_node(struct config *c, struct text *t)
 	source_note(c, t, top, "", "turn_timeout", format_duration(c->turn_timeout_ms, text, sizeof text));
 	source_note(c, t, top, "", "disk_timeout", format_duration(c->disk_timeout_ms, text, sizeof text));
 	source_note(c, t, top, "", "disk_low_water", format_size(q->low_water_bytes, text, sizeof text));
+	source_note(c, t, top, "", "store_max", format_size(q->map_max, text, sizeof text));
 	source_note(c, t, top, "", "auto_create_queues", create ? "yes" : "no");
 	snprintf(text, sizeof text, "%u", q->concurrency);
 	source_note(c, t, top, "", "concurrency", q->concurrency ? text : "none");

@@ -13,7 +13,7 @@
 static struct text *parsing;
 
 static const char *const node_keys[] = { "run_dir", "state_dir", "libexec_dir", "user", "log_format", "log_level", "stop_timeout", "turn_timeout",
-	"disk_timeout", "disk_low_water", "disk_low_water_pct", "auto_create_queues", "concurrency", "blob_max", NULL };
+	"disk_timeout", "disk_low_water", "disk_low_water_pct", "store_max", "auto_create_queues", "concurrency", "blob_max", NULL };
 static const char *const limit_keys[] = { "frame", "mailbox_messages", "mailbox_bytes", "output", "connections", "payload", NULL };
 static const char *const supervisor_keys[] = { "strategy", "intensity", "period", "on_give_up", "restart", "shutdown", "auto_shutdown", "significant", "profile",
 	"side_by_side", "max_children", "durable", "immediate", "backoff_base", "backoff_factor", "backoff_cap", "backoff_jitter", "backoff_reset", NULL };
