@@ -156,6 +156,7 @@ int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coo
 	uint64_t seed = 0;
 	if (!c)
 		return -ENOMEM;
+	c->store = store;
 	limits_read(c, setup);
 	rng_system(&seed, sizeof seed);
 	rng_seed(&c->rng, seed);

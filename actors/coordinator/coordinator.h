@@ -183,6 +183,7 @@ struct peer_watches { uint64_t peer; size_t n; struct watch *watches; struct pee
 struct follower { struct reply_to reply; uint64_t commit; uint32_t index, limit; uint64_t until_ms; bool has_task; struct id task; };
 
 struct coordinator {
+	struct store *store;
 	const Troupe__CoordinatorSetup *setup;
 	const char *address, *state_dir; /* the setup's */
 	uint64_t payload_max, frame_max;
