@@ -7,7 +7,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
 from node import Node, Tap, kill, until
-from wire import Wire, ask, pack, submit, task, where
+from wire import Wire, ask, pack, shown, submit, task, where
 
 build = os.path.abspath(sys.argv[1])
 LONG = "TROUPE_LONG" in os.environ
@@ -42,11 +42,6 @@ echo "$what"
 
 def boot():
     return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def shown(id):
-    value = int.from_bytes(id, "big")
-    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -5, -5))
 
 
 class World:

@@ -8,7 +8,7 @@ import wire
 from measure import rss_kib
 from node import Node, until
 from stories import build, story, tell_all
-from wire import Refused, Wire, ask, first, framed, pack, receipts, submit, task, unpack, varint, where
+from wire import Refused, Wire, ask, first, framed, pack, receipts, shown, submit, task, unpack, varint, where
 
 LONG = "TROUPE_LONG" in os.environ
 LIMIT = 65536
@@ -42,14 +42,6 @@ def refusal(fn):
 
 def there(node):
     return {row["id"] for row in node.rows("list", "--limit", "0")}
-
-
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def shown(id):
-    value = int.from_bytes(id, "big")
-    return "".join(ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))
 
 
 @story("case 8: payloads of 0, 1, limit-1 and limit bytes, of NUL bytes and of no UTF-8 come back as they went in; limit+1 is refused by name and loses nothing")

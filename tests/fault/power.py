@@ -8,7 +8,7 @@ import wire
 from node import Node, kill, until
 from notes import notes
 from stories import build, story, tap, tell_all
-from wire import Wire, ask, first, pack, receipts, submit, task, unpack, where
+from wire import Wire, ask, first, pack, receipts, shown, submit, task, unpack, where
 
 LONG = "TROUPE_LONG" in os.environ
 here = os.path.dirname(os.path.abspath(__file__))
@@ -67,11 +67,6 @@ class Client:
         more = [(7, rng.choice([1, 50, 3600000]))] if rng.random() < 0.2 else []
         body = b"fail" if rng.random() < 0.1 else os.urandom(int(rng.choice([10, 100, 3000, 9000]) * rng.random())).hex().encode()
         return [task(queue, body, None, *more) for _ in range(rng.choice([1, 1, 1, 3, 40]))]
-
-
-def shown(id):
-    value = int.from_bytes(id, "big")
-    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -5, -5))
 
 
 def watch(node, over):

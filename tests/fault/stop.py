@@ -7,7 +7,7 @@ import wire
 from measure import percentile
 from node import Node, attempts, kill, until
 from stories import build, story, tap, tell_all
-from wire import Wire, ask, receipts, submit, task, where
+from wire import Wire, ask, receipts, shown, submit, task, where
 
 LONG = "TROUPE_LONG" in os.environ
 PATIENCE = 10 # of the supervisor with who does not answer its ping
@@ -40,11 +40,6 @@ class Load(threading.Thread):
                     time.sleep(0.01)
             self.took.append((began, time.monotonic() - began))
             self.ids += [shown(id) for id, _ in tasks]
-
-
-def shown(id):
-    value = int.from_bytes(id, "big")
-    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -5, -5))
 
 
 def stop_one(node, load, role, seconds):

@@ -67,6 +67,12 @@ def new_id():
     return int(time.time() * 1000).to_bytes(6, "big") + os.urandom(10)
 
 
+def shown(id):
+    """As people see it: 26 characters."""
+    value = int.from_bytes(id, "big")
+    return "".join("0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(value >> shift) & 31] for shift in range(125, -5, -5))
+
+
 def framed(frame):
     return b"\1" + struct.pack(">Q", len(frame)) + frame
 
