@@ -15,7 +15,7 @@ def fds(pid):
 def state(pid):
     """R, S, T, Z ...; "" where it is gone."""
     try:
-        with open("/proc/%d/stat" % pid) as f:
+        with open("/proc/%s/stat" % pid) as f:
             return f.read().rsplit(")", 1)[1].split()[0]
     except OSError:
         return ""
