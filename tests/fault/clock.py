@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """clock.py BUILD [STEP...]: case 6. The wall clock of a whole node is set an hour or ten years forward or back while tasks wait in every way. Nothing expires, nothing is lost; delays,
-backoffs, deadlines and the time that results are kept go by what has elapsed; only run-at follows the clock on the wall. TROUPE_LONG=1: the coordinator and the node begin
+backoffs, deadlines and the time that results are kept go by what has elapsed; only run-at and cron follow the clock on the wall. TROUPE_LONG=1: the coordinator and the node begin
 again under the new clock too, several times. The steps stand beside each other, each with a node of its own."""
 import os, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
@@ -116,6 +116,8 @@ def step(seconds, restarts):
         at = world.submit("work", "quick", (8, world.wall_ms(1800)))
         unique = world.submit("work", "quick", (12, "key"), (13, 1), (14, 2 * 3600 * 1000))
         node.wait_all([unique], 20)
+        soon = time.gmtime(world.wall_ms(1800) / 1000)
+        entry = node.troupe("cron", "add", "entry", "%d %d * * *" % (soon.tm_min, soon.tm_hour), "work", "quick", "--missed", "one")
         failing, slow = world.submit("work", "fail"), world.submit("work", "slow")
         until(lambda: len(world.ran(failing)) == 1 and world.rows()[failing]["state"] == "scheduled" and world.ran(slow), 20, "it failed once, and another is in work")
         failed = world.ran(failing)[0]
@@ -145,6 +147,10 @@ def step(seconds, restarts):
             found["run-at follows the wall clock"] = (len(world.ran(at)) == 1 and world.ran(at)[0] - stepped < 13, [round(t - stepped, 2) for t in world.ran(at)])
         else:
             found["run-at follows the wall clock"] = (not world.ran(at), world.ran(at))
+        crons = lambda: [r for r in world.rows().values() if r["submitter"].startswith("cron")]
+        if seconds > 0:
+            until(lambda: crons() or boot() - stepped > 20, 60, "the entry is due")
+        found["a cron entry follows the wall clock, and makes one task where it missed its time"] = (entry.returncode == 0 and len(crons()) == (seconds > 0), entry.stderr, crons())
         until(lambda: world.rows()[mortal]["state"] == "dead" or boot() - began > 30, 60, "it expires, or does not")
         gone = boot() - began
         found["a deadline goes by what has elapsed"] = (world.rows()[mortal]["state"] == "dead" and 5 < gone < 6 + LATE + 10 and world.rows()[hardy]["state"] == "ready", gone, world.rows()[hardy])
