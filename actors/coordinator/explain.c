@@ -74,11 +74,11 @@ static void why_queue(struct why *w, const struct queue *q)
 	if (c->disk_stop)
 		say(w, arena_printf(w->a, "the disk of the store is nearly full (%" PRIu64 " MiB free): nothing begins until there is room", c->disk_free >> 20));
 	if (c->setup->concurrency && c->leases.n >= c->setup->concurrency)
-		say(w, arena_printf(w->a, "the node runs the %u tasks at once that its concurrency allows", c->setup->concurrency));
+		say(w, arena_printf(w->a, "the node runs %u task%s at once, as its concurrency allows", c->setup->concurrency, c->setup->concurrency == 1 ? "" : "s"));
 	if (limit_queue(c, q, steady_at(&c->steady, w->t), &wait_ms))
 		return;
 	if (wait_ms == TIME_NEVER)
-		say(w, arena_printf(w->a, "queue %s runs the %u tasks at once that its concurrency allows", q->name, q->policy->concurrency));
+		say(w, arena_printf(w->a, "queue %s runs %u task%s at once, as its concurrency allows", q->name, q->policy->concurrency, q->policy->concurrency == 1 ? "" : "s"));
 	else
 		say(w, arena_printf(w->a, "the rate of queue %s lets the next one begin in %s", q->name, span(w, wait_ms)));
 }
@@ -136,9 +136,10 @@ static void why_workers(struct why *w, const struct queue *q, const struct requi
 	else if (!x.able)
 		say(w, arena_printf(w->a, "no pool of queue %s has so much: %s", q->name, resources_of(w, need)));
 	else if (x.bad && x.broken == x.able)
-		say(w, arena_printf(w->a, "all %u workers that could take it are broken; %s: %s", x.broken, x.bad->address, x.bad->broken));
+		say(w, arena_printf(w->a, "%s that could take it %s broken; %s: %s", x.broken == 1 ? "the only worker" : "all workers",
+		                    x.broken == 1 ? "is" : "are", x.bad->address, x.bad->broken));
 	else if (x.gone == x.able)
-		say(w, arena_printf(w->a, "none of the %u workers that could take it is connected", x.able));
+		say(w, arena_printf(w->a, "%s that could take it is connected", x.able == 1 ? "not even the one worker" : "none of the workers"));
 	else if (x.gone + x.draining + x.broken >= x.able)
 		say(w, "the workers that could take it are draining, broken or not connected");
 	else if (!x.free_now)

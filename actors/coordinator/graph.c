@@ -12,7 +12,7 @@ static int by_id(const void *a, const void *b)
 
 static const struct named *find(const struct bulk *b, const uint8_t *id)
 {
-	struct named key;
+	struct named key = { .index = 0 };
 	memcpy(key.id.b, id, sizeof key.id.b);
 	return b->names ? bsearch(&key, b->names, b->n_names, sizeof key, by_id) : NULL;
 }
