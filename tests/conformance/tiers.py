@@ -133,7 +133,6 @@ def tiers(examples, c_example):
     no_words = {name: NO_WORDS for name in ("retry-after", "progress")}
     alive = {"exit 99": "a long-lived program is drained, it drains nobody"}
     outside = {name: "of pools alone" for name in ("slow start", "end of stdin")}
-    outside.update({"a giant payload: " + name: "a worker from outside is given no files" for name in ("in a file", "limit - 1", "limit")})
     return [
         PoolTier("exec", 1, dict(no_words, **{"end of stdin": "it comes with every payload"})),
         PoolTier("lines", 2, alive),
