@@ -53,7 +53,7 @@ def drive(node, spec, once):
             if entry["submitted"]:
                 return [entry["last_task"]]
             node.troupe("--timeout", "2s", "cron", "run", "beat")
-        return None
+        raise RuntimeError("the entry has not run yet")
 
     done = resilient(lambda: node.submit("exec", [{"payload": "0.01"}] * 6, 3)) + resilient(lambda: node.submit("lines", [{"payload": "0.01"}] * 10, 3))
     done += resilient(lambda: node.submit("exec", [{"payload": "0.01\n" + "x" * 100000}], 3))
