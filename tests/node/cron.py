@@ -67,6 +67,9 @@ try:
     ends(node, 1, "31 February never comes", "cron", "preview", "0 0 31 2 *")
     ends(node, 65, "a wrong expression is told by its field", "cron", "add", "bad", "61 * * * *", "work", "x")
     ends(node, 3, "an unknown queue is told", "cron", "add", "bad", "* * * * *", "wrok", "x")
+    with open(node.dir + "/large", "wb") as f:
+        f.write(b"x" * 65537)
+    ends(node, 64, "a payload that cannot be kept is told", "cron", "add", "bad", "* * * * *", "work", "--file", node.dir + "/large")
     ends(node, 64, "an unknown policy is told", "cron", "add", "bad", "* * * * *", "work", "x", "--overlap", "never")
 
     ends(node, 0, "an entry is added", "cron", "add", "tick", "* * * * *", "work", "hello", "--overlap", "queue", "--missed", "all", "--priority", "high", "--deadline", "1d")
