@@ -478,7 +478,7 @@ int due_run(struct turn *t, struct coordinator *c);
 /* --- cron_entries.c, cron_orders.c, cron_clock.c --- */
 int crons_open(struct coordinator *c, struct store_txn *view);
 void crons_free(struct coordinator *c);
-int crons_tick(struct turn *t, struct coordinator *c);  /* after due rows: has the clock been set back? */
+int crons_tick(struct turn *t, struct coordinator *c);  /* after due rows, once a turn: has the clock been set back? */
 int cron_due(struct turn *t, struct coordinator *c, struct slice name); /* the row of this entry was due, and is deleted */
 int on_cron_order(struct turn *t, void *state, const struct message *m);
 int on_cron_ask(struct turn *t, void *state, const struct message *m);

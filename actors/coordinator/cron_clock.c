@@ -140,6 +140,7 @@ int crons_tick(struct turn *t, struct coordinator *c)
 {
 	struct crons *k = c->crons;
 	uint64_t wall = turn_wall_ms(t);
+	k->turn_tasks = k->turn_bytes = 0;
 	if (k->high_ms > wall + CRON_DAY_MS && k->n) {
 		log_warn("the clock was set back by more than a day: cron entries follow it");
 		k->scanning = true;

@@ -159,12 +159,8 @@ int entry_run(struct turn *t, struct coordinator *c, Troupe__CronRecord *rec, ui
 /* --- its time has come --- */
 
 /* A turn does so much, and the rest of what is due in the next. */
-static bool turn_is_full(struct turn *t, struct crons *k)
+static bool turn_is_full(const struct crons *k)
 {
-	if (k->turn_ms != turn_now_ms(t)) {
-		k->turn_ms = turn_now_ms(t);
-		k->turn_tasks = k->turn_bytes = 0;
-	}
 	return k->turn_tasks >= BULK_MAX || k->turn_bytes >= TURN_BYTES;
 }
 
@@ -265,7 +261,7 @@ int cron_due(struct turn *t, struct coordinator *c, struct slice name)
 		return r < 0 ? r : 0;
 	if (rec->cron->paused || !rec->cron->next_at_ms || rec->cron->next_at_ms > turn_wall_ms(t))
 		return 0;
-	if (turn_is_full(t, c->crons))
+	if (turn_is_full(c->crons))
 		return entry_arm(t, c, rec, rec->cron->next_at_ms);
 	c->crons->turn_bytes += troupe__cron_record__get_packed_size(rec);
 	return run_due(t, c, rec);

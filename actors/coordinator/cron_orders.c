@@ -288,11 +288,13 @@ int on_cron_ask(struct turn *t, void *state, const struct message *m)
 	if (!*name)
 		return list_all(t, state, m);
 	int r = queue_name_valid(name) ? entry_get(t, SLICE_STR(name), &rec) : ERROR_NOT_FOUND;
-	if (r == ERROR_NOT_FOUND || r == ERROR_CORRUPT) {
-		r = r == ERROR_CORRUPT ? damaged(name, &e) : unknown(name, &e);
-		return turn_fail(t, &e);
-	}
-	return r ? r : say(t, m, &rec->cron, 1, false);
+	if (r == ERROR_NOT_FOUND)
+		unknown(name, &e);
+	else if (r == ERROR_CORRUPT)
+		damaged(name, &e);
+	if (r)
+		return r > 0 ? turn_fail(t, &e) : r;
+	return say(t, m, &rec->cron, 1, false);
 }
 
 /* --- preview --- */

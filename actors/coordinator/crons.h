@@ -21,8 +21,7 @@ struct crons {
 	uint64_t high_ms;         /* the latest wall clock that was seen; 0: none yet */
 	bool scanning;            /* all entries are looked at, in slices */
 	char cursor[NAME_MAX_BYTES + 1]; /* the last one that was */
-	uint64_t turn_ms;         /* what the turn of this time has done already */
-	size_t turn_tasks, turn_bytes;
+	size_t turn_tasks, turn_bytes; /* what this turn has done already */
 };
 /* In the turn's arena. 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative. */
 int entry_get(struct turn *t, struct slice name, Troupe__CronRecord **ret);

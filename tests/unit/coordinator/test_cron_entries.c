@@ -433,15 +433,15 @@ END_TEST
 START_TEST(many_entries_of_one_minute_all_run)
 {
 	char name[16];
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 5000; i++) {
 		snprintf(name, sizeof name, "e%d", i);
 		ADD(name, "15 22 * * *", QUEUE, NONE);
 	}
 	pass(100000);
-	ck_assert_uint_eq(submitted(), 3000);
+	ck_assert_uint_eq(submitted(), 5000);
 	away(DAY);
-	ck_assert_uint_eq(submitted(), 6000);
-	ck_assert_uint_eq(rows(T_AT), 3000);
+	ck_assert_uint_eq(submitted(), 10000);
+	ck_assert_uint_eq(rows(T_AT), 5000);
 }
 END_TEST
 
