@@ -67,9 +67,9 @@ def fits(node):
     return done.returncode == 0, done.stdout + done.stderr
 
 
-def story(name):
+def story(name, more=""):
     def run(fn):
-        node = Node(build, QUEUES, POOLS)
+        node = Node(build, more + QUEUES, POOLS)
         try:
             node.start()
             ok, notes = fn(node)
@@ -99,6 +99,12 @@ def _(node):
         wrong.append(("endless", endless.stdout, endless.stderr))
     until(lambda: not fetched(node), 10, "workers keep no payload")
     return not wrong and len(blobs(node)) == 4, (wrong, blobs(node))
+
+
+@story("the limit is the configuration's", 'blob_max = "100K"\n')
+def _(node):
+    done = [node.troupe("submit", "sum", "--file", put_file(node, "p", payload(size)), "--wait") for size in (102399, 102400, 102401)]
+    return [d.returncode for d in done] == [0, 0, 65] and "at most 102400 bytes" in done[2].stderr, done
 
 
 @story("a program of the lines tier is told where its payload is")
