@@ -117,6 +117,28 @@ def _(node):
     return all(said.returncode == 0 and said.stdout.split()[-1] == want for want, said in done), done
 
 
+@story("a worker from outside the tree fetches payloads too, over the death of the coordinator")
+def _(node):
+    wrong = []
+    for command in (["--", "sh", "-c", "sha256sum | cut -c 1-64; sha256sum <$TROUPE_PAYLOAD_FILE | cut -c 1-64"], ["--lines", "--", sys.executable, os.path.abspath(__file__), "--lines"]):
+        data = payload(LIMIT)
+        ident = node.troupe("submit", "idle", "--file", put_file(node, "p", data)).stdout.strip()
+        worker = subprocess.Popen([build + "/actors/tools/troupe", "worker", "run", "idle", *command], env=node.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            until(lambda: task(node, ident)["state"] != "ready", 20, "the task is given")
+            kill(node.actors("coordinator:")[0])
+            ended = node.wait_all([ident], 30)
+            result = node.troupe("result", ident).stdout.split()
+            worker.terminate()
+            code = worker.wait(20)
+            if not ended or code or not result or result[0][:64] != sum_of(data) or result[-1][:64] != sum_of(data):
+                wrong.append((ended, code, result, worker.stderr.read()))
+        finally:
+            kill(worker.pid)
+            worker.wait()
+    return not wrong, wrong
+
+
 @story("a payload comes back by get, from a pipe too, and its task shows size and hash")
 def _(node):
     data = payload(3 << 20)
