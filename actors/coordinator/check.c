@@ -1,35 +1,34 @@
-/* check_store: the ledger against itself. Every task is in exactly one place, every index row has its task, counters equal a count. */
+/* The ledger against itself. Every task is in exactly one place, every row of an index has its task, counters equal a count, numbers to come are above those that
+ * were given. A node asks by check_store; without a node it is check_offline. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
 
-#define LINES_MAX 50u
-
 struct counts { uint64_t scheduled, ready, running, done, cancelled, dead, bytes, keys; };
 struct check {
-	struct turn *t;
 	struct coordinator *c;
 	struct arena *arena;      /* reset for each row */
+	struct arena *lines;      /* what the report's lines lie in */
 	struct store_txn *view;
 	struct counts *queues;    /* by number - 1 */
+	struct check_report *report;
 	struct blob_census *blobs;
-	uint64_t n_tasks, n_problems;
-	char *lines[LINES_MAX];
-	size_t n_lines;
 	struct slice key;         /* of the serial key that is looked at */
 	uint64_t n_waiting;
-	int error;
 };
 
 static void complain(struct check *k, const char *what, uint64_t seq)
 {
-	k->n_problems++;
-	if (k->n_lines == LINES_MAX)
+	struct check_report *p = k->report;
+	p->n_problems++;
+	if (p->n_lines == CHECK_LINES_MAX)
 		return;
-	char *line = seq ? arena_printf(turn_arena(k->t), "#%" PRIu64 ": %s", seq, what) : arena_string(turn_arena(k->t), what);
+	char *line = seq ? arena_printf(k->lines, "#%" PRIu64 ": %s", seq, what) : arena_string(k->lines, what);
 	if (line)
-		k->lines[k->n_lines++] = line;
+		p->lines[p->n_lines++] = line;
 }
 
 static bool there(struct check *k, unsigned table, struct slice key)
@@ -124,13 +123,15 @@ static int check_task(void *ctx, struct slice key, struct slice value)
 	struct check *k = ctx;
 	Troupe__TaskRecord *rec;
 	struct id id;
-	k->n_tasks++;
+	k->report->n_tasks++;
 	arena_reset(k->arena);
 	if (key.len != sizeof id.b || row_decode(k->arena, value, &troupe__task_record__descriptor, (ProtobufCMessage **)&rec) || !rec->spec) {
 		complain(k, "the record of a task is damaged", 0);
 		return 0;
 	}
 	memcpy(id.b, key.data, sizeof id.b);
+	if (rec->seq >= k->c->meta.next_seq)
+		complain(k, "its number is still to be given", rec->seq);
 	if (!queue_numbered(k->c, rec->queue))
 		complain(k, "its queue is not there", rec->seq);
 	else
@@ -200,6 +201,8 @@ static int check_lease(void *ctx, struct slice key, struct slice value)
 		complain(k, "a lease without its task", l->seq);
 	else if (!lease_find(&k->c->leases, l->token))
 		complain(k, "a lease that is not in memory", l->seq);
+	else if (l->token >= k->c->meta.next_token)
+		complain(k, "its token is still to be given", l->seq);
 	return 0;
 }
 
@@ -228,6 +231,28 @@ static int check_at(void *ctx, struct slice key, struct slice value)
 	return 0;
 }
 
+/* Rows that begin with the id of a task and go with it. */
+static int check_part(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	if (key.len < sizeof(struct id) || !there(k, T_TASK, SLICE(key.data, sizeof(struct id))))
+		complain(k, "a row of a task that is not there", 0);
+	return 0;
+}
+
+static int check_log(void *ctx, struct slice key, struct slice value)
+{
+	struct check *k = ctx;
+	if (key.len != 8 || value.len < LOG_HEAD || (value.len - LOG_HEAD) % LOG_ENTRY)
+		complain(k, "a row of the log is damaged", 0);
+	else if (key_read_u64(key.data) >= k->c->meta.next_commit)
+		complain(k, "a row of the log whose number is still to be given", 0);
+	return 0;
+}
+
+/* Its checksum is what can be wrong. */
+static int check_sum(void *ctx, struct slice key, struct slice value) { return 0; }
+
 static void check_counters(struct check *k)
 {
 	for (size_t i = 0; i < k->c->n_queues; i++) {
@@ -236,14 +261,14 @@ static void check_counters(struct check *k)
 		if (!q || (q->r.scheduled == n->scheduled && q->r.ready == n->ready && q->r.running == n->running && q->r.done == n->done &&
 		           q->r.cancelled == n->cancelled && q->r.dead == n->dead && q->r.bytes == n->bytes && q->r.keys == n->keys))
 			continue;
-		k->n_problems++;
-		char *line = arena_printf(turn_arena(k->t),
+		k->report->n_problems++;
+		char *line = arena_printf(k->lines,
 		                          "queue %s counts scheduled %" PRIu64 " ready %" PRIu64 " running %" PRIu64 " done %" PRIu64 " cancelled %" PRIu64 " dead %" PRIu64 " bytes %" PRIu64
 		                          " keys %" PRIu64 ", there are %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
 		                          q->name, q->r.scheduled, q->r.ready, q->r.running, q->r.done, q->r.cancelled, q->r.dead, q->r.bytes, q->r.keys,
 		                          n->scheduled, n->ready, n->running, n->done, n->cancelled, n->dead, n->bytes, n->keys);
-		if (line && k->n_lines < LINES_MAX)
-			k->lines[k->n_lines++] = line;
+		if (line && k->report->n_lines < CHECK_LINES_MAX)
+			k->report->lines[k->report->n_lines++] = line;
 	}
 }
 
@@ -252,16 +277,30 @@ static void complain_blob(void *ctx, const char *what)
 	complain(ctx, what, 0);
 }
 
-/* Read before: its checksum is what can be wrong. */
-static int check_sum(void *ctx, struct slice key, struct slice value) { return 0; }
+static void sum_up(struct check *k)
+{
+	for (size_t i = 0; i < k->c->n_queues; i++) {
+		const struct counts *n = &k->queues[i];
+		uint64_t *all = k->report->states;
+		all[TROUPE__TASK_STATE__SCHEDULED] += n->scheduled;
+		all[TROUPE__TASK_STATE__READY] += n->ready;
+		all[TROUPE__TASK_STATE__RUNNING] += n->running;
+		all[TROUPE__TASK_STATE__DONE] += n->done;
+		all[TROUPE__TASK_STATE__CANCELLED] += n->cancelled;
+		all[TROUPE__TASK_STATE__DEAD] += n->dead;
+	}
+}
 
-static int check_all(struct check *k)
+static int check_tables(struct check *k)
 {
 	static const uint8_t first = 0;
 	static const struct { unsigned table; int (*fn)(void *, struct slice, struct slice); } walks[] = {
 		{ T_TASK, check_task }, { T_LEASE, check_lease }, { T_READY, check_index }, { T_DEAD, check_index }, { T_UNIQUE, check_index }, { T_SEQ, check_index },
 		{ T_WAITING, check_index }, { T_KEY, check_key }, { T_EDGE, check_edge }, { T_CRON, check_cron }, { T_AT, check_at }, { T_BLOB, check_sum },
+		{ T_STATE, check_part }, { T_ATTEMPT, check_part }, { T_LOG, check_log }, { T_DUE, check_sum }, { T_QUEUE, check_sum }, { T_REQUIREMENT, check_sum },
+		{ T_META, check_sum }, { T_BATCH, check_sum }, { T_MEMBER, check_sum },
 	};
+	bool damaged = false;
 	int b = blob_census_new(k->view, &k->blobs);
 	if (b < 0)
 		return b;
@@ -270,46 +309,56 @@ static int check_all(struct check *k)
 		if (r < 0)
 			return r;
 		if (r == ERROR_CORRUPT) {
-			complain(k, "a row fails its checksum; what is behind it in its table was not looked at", 0);
-			k->error = r;
+			char line[120];
+			snprintf(line, sizeof line, "a row of table %s fails its checksum; what is behind it was not looked at", ledger_tables[walks[i].table]);
+			complain(k, line, 0);
+			damaged = true;
 		}
 	}
-	if (!k->error)
+	if (!damaged)
 		check_counters(k);
-	if (!k->error)
+	if (!damaged && !b)
 		blob_census_end(k->blobs, &k->c->blobs, complain_blob, k);
+	sum_up(k);
 	return 0;
+}
+
+int check_ledger(struct coordinator *c, struct store_txn *view, struct arena *lines, struct check_report *ret)
+{
+	struct check k = { .c = c, .view = view, .lines = lines, .report = ret };
+	*ret = (struct check_report){ 0 };
+	k.queues = calloc(c->n_queues + 1, sizeof *k.queues);
+	k.arena = arena_new(16u << 20);
+	int r = k.queues && k.arena ? check_tables(&k) : -ENOMEM;
+	blob_census_free(k.blobs);
+	arena_unref(k.arena);
+	free(k.queues);
+	return r;
 }
 
 int on_check_store(struct turn *t, void *state, const struct message *m)
 {
-	struct check k = { .t = t, .c = state };
-	k.view = turn_view(t);
-	k.queues = arena_zalloc(turn_arena(t), (k.c->n_queues + 1) * sizeof *k.queues);
-	k.arena = arena_new(16u << 20);
-	if (!k.view || !k.queues || !k.arena) {
-		arena_unref(k.arena);
+	struct coordinator *c = state;
+	struct check_report *report = arena_alloc(turn_arena(t), sizeof *report);
+	struct store_txn *view = turn_view(t);
+	if (!view || !report)
 		return -ENOMEM;
-	}
 	/* Tasks of this turn have no ready row yet: the counters would not fit. */
-	bool busy = k.c->n_busy > 0;
-	int r = busy ? 0 : check_all(&k);
-	arena_unref(k.arena);
-	blob_census_free(k.blobs);
-	if (r)
-		return r;
-	if (busy) {
+	if (c->n_busy > 0) {
 		struct error e = { 0 };
 		error_set(&e, ERROR_BUSY, "tasks are coming in just now");
 		error_retry(&e, 10);
 		return turn_fail(t, &e);
 	}
+	int r = check_ledger(c, view, turn_arena(t), report);
+	if (r)
+		return r;
 	Troupe__StoreChecked out = TROUPE__STORE_CHECKED__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	out.tasks = k.n_tasks;
-	out.problems = k.n_problems;
-	out.lines = k.lines;
-	out.n_lines = k.n_lines;
+	out.tasks = report->n_tasks;
+	out.problems = report->n_problems;
+	out.lines = report->lines;
+	out.n_lines = report->n_lines;
 	env.body_case = TROUPE__ENVELOPE__BODY_STORE_CHECKED;
 	env.store_checked = &out;
 	return turn_reply(t, m, &env);

@@ -527,4 +527,13 @@ int on_log_ask(struct turn *t, void *state, const struct message *m);
 void follow_forget_peer(struct coordinator *c, uint64_t peer);
 
 /* --- check.c --- */
+#define CHECK_LINES_MAX 50u
+struct check_report {
+	uint64_t n_tasks, n_problems;
+	uint64_t states[7];             /* tasks, by Troupe__TaskState */
+	char *lines[CHECK_LINES_MAX];   /* the first problems */
+	size_t n_lines;
+};
+/* All rows that view shows, against each other and against the counters and leases in memory. The lines lie in the arena. 0 or negative. */
+int check_ledger(struct coordinator *c, struct store_txn *view, struct arena *lines, struct check_report *ret);
 int on_check_store(struct turn *t, void *state, const struct message *m);
