@@ -6,6 +6,7 @@
 #define STORE_TABLES_MAX 32
 #define STORE_KEY_MAX 511
 #define STORE_CRC 4
+#define STORE_ABSENT 0u   /* a table that a store that is only read does not have; LMDB's own number for its list of free pages */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checksums are written as they lie in memory, and keys are swapped");
 
@@ -22,7 +23,8 @@ struct store {
 	MDB_dbi tables[STORE_TABLES_MAX];
 	unsigned n_tables;
 	size_t map, map_max;
-	bool created, grow;
+	bool created, grow, read_only;
+	unsigned n_begun;
 	bool told;                           /* that it is damaged */
 	bool dead;                           /* a commit failed in a way after which LMDB's next one would lie */
 	struct store_txn write, view;
@@ -43,5 +45,8 @@ static inline int walked(int r)
 
 /* The same, found in time: said once. Returns code. */
 int store_damaged(struct store *s, int code);
+/* Fills e and returns a code for an LMDB or errno value. */
+int store_open_failed(struct error *e, int mdb, const char *what, const char *dir);
+bool store_has(const char *dir, const char *file);
 /* An LMDB or errno value as one of ours: 0, ERROR_NOT_FOUND, ERROR_STORE, ERROR_CORRUPT, ERROR_BAD_REQUEST, or negative. */
 int store_code(int mdb);

@@ -7,6 +7,7 @@
  *    the last transaction did not fit.
  *  - A failed fdatasync or meta write makes that commit fail, and the next one succeed over the hole: after the first such error the store is
  *    dead and says so for ever.
+ *  - A reader that was killed keeps pages from being used again until somebody looks: every now and then a begin does.
  *  - A path opened twice in one process loses its locks: open ones are kept in a list.
  *  - Who is killed while a meta page is on its way leaves a commit that its successor reads in the kernel's memory, and that the next power cut
  *    may take back: a store is synced when it is opened, before anybody is told what is in it. */
@@ -29,6 +30,7 @@
 #define MAP_LEAST (64u * 1024)
 #define MAP_FIRST ((size_t)1 << 30)
 #define MAP_MAX ((size_t)64 << 30)
+#define READERS_LOOK_EVERY 1024u
 
 static struct store *open_stores;
 
@@ -69,7 +71,7 @@ int store_damaged(struct store *s, int code)
 	return code;
 }
 
-static int open_failed(struct error *e, int mdb, const char *what, const char *dir)
+int store_open_failed(struct error *e, int mdb, const char *what, const char *dir)
 {
 	int code = mdb == MDB_VERSION_MISMATCH ? ERROR_VERSION : store_code(mdb);
 	if (code == ERROR_NOT_FOUND || code == ERROR_BAD_REQUEST)
@@ -83,10 +85,14 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 {
 	MDB_txn *txn;
 	MDB_stat root;
-	int r = mdb_txn_begin(s->env, NULL, 0, &txn);
+	int r = mdb_txn_begin(s->env, NULL, s->read_only ? MDB_RDONLY : 0, &txn);
 	if (r)
-		return open_failed(e, r, "begin a transaction in", c->dir);
+		return store_open_failed(e, r, "begin a transaction in", c->dir);
 	r = WALK(s, mdb_dbi_open(txn, OWN_TABLE, 0, &s->own));
+	if (r == MDB_NOTFOUND && s->read_only) {
+		mdb_txn_abort(txn);
+		return error_set(e, ERROR_VERSION, "%s is no store of this program: it has no version row", c->dir);
+	}
 	if (r == MDB_NOTFOUND) {
 		MDB_dbi main;
 		r = mdb_dbi_open(txn, NULL, 0, &main);
@@ -100,11 +106,16 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 		if (!r)
 			r = mdb_dbi_open(txn, OWN_TABLE, MDB_CREATE, &s->own);
 	}
-	for (unsigned i = 0; !r && i < s->n_tables; i++)
-		r = WALK(s, mdb_dbi_open(txn, c->tables[i], MDB_CREATE, &s->tables[i]));
+	for (unsigned i = 0; !r && i < s->n_tables; i++) {
+		r = WALK(s, mdb_dbi_open(txn, c->tables[i], s->read_only ? 0 : MDB_CREATE, &s->tables[i]));
+		if (r == MDB_NOTFOUND && s->read_only) {
+			s->tables[i] = STORE_ABSENT;
+			r = 0;
+		}
+	}
 	if (r) {
 		mdb_txn_abort(txn);
-		return open_failed(e, r, "open the tables of", c->dir);
+		return store_open_failed(e, r, "open the tables of", c->dir);
 	}
 	struct store_txn t = { .store = s, .txn = txn, .live = true, .write = true };
 	struct slice key = SLICE_STR(OWN_VERSION), value = { 0 };
@@ -126,7 +137,7 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 		return code;
 	}
 	r = WALK(s, mdb_txn_commit(txn));
-	return r ? open_failed(e, r, "commit to", c->dir) : 0;
+	return r ? store_open_failed(e, r, "commit to", c->dir) : 0;
 }
 
 /* A map that is longer than its file ends in SIGBUS at the first read behind the end. */
@@ -142,9 +153,9 @@ static int file_is_whole(struct store *s, const char *dir, struct error *e)
 	if (!r)
 		r = mdb_env_stat(s->env, &st);
 	if (r)
-		return open_failed(e, r, "inspect", dir);
+		return store_open_failed(e, r, "inspect", dir);
 	if (fstat(fd, &file) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return open_failed(e, errno, "inspect", dir);
+		return store_open_failed(e, errno, "inspect", dir);
 	if ((uint64_t)file.st_size < ((uint64_t)info.me_last_pgno + 1) * st.ms_psize)
 		return error_set(e, ERROR_CORRUPT, "%s/data.mdb is cut short: %lld bytes of %llu", dir, (long long)file.st_size,
 		                 (unsigned long long)(info.me_last_pgno + 1) * st.ms_psize);
@@ -192,7 +203,7 @@ static int file_make(const struct store_config *c, size_t map, struct error *e)
 	unlink(lock);
 	if (!r && rename(new, path) < 0)
 		r = errno;
-	return r ? open_failed(e, r, "make the store", c->dir) : 0;
+	return r ? store_open_failed(e, r, "make the store", c->dir) : 0;
 }
 
 static int env_open(struct store *s, const struct store_config *c, struct error *e)
@@ -203,22 +214,23 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 		s->map_max = MAP_LEAST;
 	if (first > s->map_max)
 		first = s->map_max;
-	int r = file_make(c, first, e);
+	int r = c->read_only ? 0 : file_make(c, first, e);
 	if (r)
 		return r;
 	r = mdb_env_create(&s->env);
 	if (!r)
 		r = mdb_env_set_maxdbs(s->env, s->n_tables + 1);
-	if (!r)
+	unsigned flags = MDB_NOTLS;
+	if (c->read_only)
+		flags |= MDB_RDONLY | (store_has(c->dir, "lock.mdb") ? 0 : MDB_NOLOCK);
+	else if (!r)
 		r = mdb_env_set_mapsize(s->env, first);
 	if (!r)
-		r = WALK(s, mdb_env_open(s->env, c->dir, MDB_NOTLS, 0600));
+		r = WALK(s, mdb_env_open(s->env, c->dir, flags, 0600));
 	if (r)
-		return open_failed(e, r, "open the store", c->dir);
-	if ((r = mdb_env_sync(s->env, 1)))
-		return open_failed(e, r, "sync the store", c->dir);
-	int dead;
-	mdb_reader_check(s->env, &dead);
+		return store_open_failed(e, r, "open the store", c->dir);
+	if (!c->read_only && (r = mdb_env_sync(s->env, 1)))
+		return store_open_failed(e, r, "sync the store", c->dir);
 	int code = file_is_whole(s, c->dir, e);
 	if (!code)
 		code = tables_open(s, c, e);
@@ -227,9 +239,19 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 	return code;
 }
 
+bool store_has(const char *dir, const char *file)
+{
+	_cleanup_(freep) char *path = NULL;
+	return asprintf(&path, "%s/%s", dir, file) >= 0 && access(path, F_OK) == 0;
+}
+
 int store_open(const struct store_config *c, struct store **ret, struct error *e)
 {
-	int r = file_mkdir_p(c->dir, 0700, e);
+	int r = 0;
+	if (!c->read_only)
+		r = file_mkdir_p(c->dir, 0700, e);
+	else if (!store_has(c->dir, "data.mdb"))
+		r = error_set(e, ERROR_NOT_FOUND, "%s/data.mdb: %s", c->dir, strerror(errno));
 	if (!r)
 		r = already_open(c->dir, e);
 	if (r)
@@ -240,6 +262,7 @@ int store_open(const struct store_config *c, struct store **ret, struct error *e
 	while (c->tables && c->tables[s->n_tables])
 		s->n_tables++;
 	assert(s->n_tables <= STORE_TABLES_MAX);
+	s->read_only = c->read_only;
 	s->write = (struct store_txn){ .store = s, .write = true };
 	s->view = (struct store_txn){ .store = s };
 	s->dir = strdup(c->dir);
@@ -307,9 +330,12 @@ int store_grow(struct store *s)
 int store_begin(struct store *s, struct store_txn **ret)
 {
 	struct store_txn *t = &s->write;
-	assert(!t->live);
+	assert(!t->live && !s->read_only);
 	if (s->dead)
 		return -EIO;
+	int dead;
+	if (s->n_begun++ % READERS_LOOK_EVERY == 0)
+		mdb_reader_check(s->env, &dead);
 	int r = store_grow(s);
 	if (r)
 		return r;

@@ -21,6 +21,9 @@ struct store_config {
 	const char *const *tables;   /* NULL-terminated names of the sub-databases, at most 32; table numbers are indexes into it */
 	uint32_t version;            /* of the record formats: a store of another version is refused with ERROR_VERSION */
 	size_t map_first, map_max;   /* sparse; grows by doubling between transactions, alarm at 80 % of max. 1 GiB, 64 GiB */
+	/* Only to be read: nothing is created, a table that is not there is empty, and store_begin must not be called. A writer may be at work; where no lock file lies
+	 * beside the data nobody has it open, and none is made. ERROR_NOT_FOUND: there is no store. */
+	bool read_only;
 };
 /* 0, ERROR_VERSION, ERROR_CORRUPT (also a file cut short), ERROR_STORE, ERROR_STATE (this process has it open already), -errno. e is filled in all cases. */
 int store_open(const struct store_config *c, struct store **ret, struct error *e);
@@ -59,6 +62,11 @@ int store_usage(struct store *s, struct store_usage *ret);
  * the free pages are not counted. Takes away what dead readers hold. 0 or negative. */
 int store_room(struct store *s, uint64_t *ret);
 int store_sync_dir(struct store *s);
+
+/* The environment in dir, as of one moment, in the form of a data.mdb without free pages, written to fd, which may be a pipe. A writer goes on meanwhile, but the pages
+ * that it frees are not used again before the end. dir must not be open in this process. Blocks; does not sync fd. 0, ERROR_NOT_FOUND (no environment),
+ * ERROR_CORRUPT, ERROR_VERSION, ERROR_STORE, ERROR_BUSY (its first writer came while it was copied), -errno (also of fd). e is filled in all cases. */
+int store_copy(const char *dir, int fd, struct error *e);
 
 /* Keys: big-endian, so that byte order is number order. Each returns the position behind what it wrote. */
 uint8_t *key_u8(uint8_t *at, uint8_t v);

@@ -14,6 +14,11 @@ static MDB_dbi table_dbi(const struct store_txn *t, unsigned table)
 	return t->store->tables[table];
 }
 
+static bool table_absent(const struct store_txn *t, unsigned table)
+{
+	return table_dbi(t, table) == STORE_ABSENT;
+}
+
 static bool key_fits(struct slice key)
 {
 	return key.len > 0 && key.len <= STORE_KEY_MAX;
@@ -56,6 +61,8 @@ int store_get(struct store_txn *t, unsigned table, struct slice key, struct slic
 {
 	if (!key_fits(key))
 		return ERROR_BAD_REQUEST;
+	if (table_absent(t, table))
+		return ERROR_NOT_FOUND;
 	MDB_val k = { key.len, (void *)key.data }, v;
 	int r = WALK(t->store, mdb_get(t->txn, table_dbi(t, table), &k, &v));
 	return r ? write_code(t, r) : row_check(t, key, &v, ret_value);
@@ -110,6 +117,8 @@ int store_seek(struct store_txn *t, unsigned table, struct slice from, bool back
 	MDB_val k, v;
 	if (from.len > STORE_KEY_MAX)
 		return ERROR_BAD_REQUEST;
+	if (table_absent(t, table))
+		return ERROR_NOT_FOUND;
 	int r = mdb_cursor_open(t->txn, table_dbi(t, table), &c);
 	if (r)
 		return write_code(t, r);
@@ -128,6 +137,8 @@ int store_scan(struct store_txn *t, unsigned table, struct slice from, bool back
 	MDB_val k, v;
 	if (from.len > STORE_KEY_MAX)
 		return ERROR_BAD_REQUEST;
+	if (table_absent(t, table))
+		return 0;
 	int r = mdb_cursor_open(t->txn, table_dbi(t, table), &c);
 	if (r)
 		return write_code(t, r);
@@ -147,6 +158,9 @@ int store_scan(struct store_txn *t, unsigned table, struct slice from, bool back
 int store_count(struct store_txn *t, unsigned table, uint64_t *ret)
 {
 	MDB_stat st;
+	*ret = 0;
+	if (table_absent(t, table))
+		return 0;
 	int r = mdb_stat(t->txn, table_dbi(t, table), &st);
 	if (r)
 		return write_code(t, r);
