@@ -11,6 +11,7 @@
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "actors/coordinator/blob.h"
 #include "actors/coordinator/ledger.h"
@@ -537,3 +538,9 @@ struct check_report {
 /* All rows that view shows, against each other and against the counters and leases in memory. The lines lie in the arena. 0 or negative. */
 int check_ledger(struct coordinator *c, struct store_txn *view, struct arena *lines, struct check_report *ret);
 int on_check_store(struct turn *t, void *state, const struct message *m);
+
+/* --- offline.c --- */
+enum { CHECK_SOUND = 0, CHECK_PROBLEMS = 1, CHECK_FAILED = 2 }; /* exit statuses */
+/* The ledger in dir, which nobody may be writing, as JSON lines to f: {"problem": TEXT} for each of the first problems, then {"tasks": N, "problems": N, "ready": N, ...};
+ * where it could not be looked at {"error": TEXT, "code": NAME} alone. */
+int check_offline(const char *dir, FILE *f);

@@ -305,6 +305,11 @@ bool store_is_new(const struct store *s)
 	return s->created;
 }
 
+bool store_has_table(const struct store *s, unsigned table)
+{
+	return s->tables[table] != STORE_ABSENT;
+}
+
 int store_grow(struct store *s)
 {
 	MDB_envinfo info;

@@ -29,6 +29,7 @@ struct store_config {
 int store_open(const struct store_config *c, struct store **ret, struct error *e);
 struct store *store_close(struct store *s);
 bool store_is_new(const struct store *s);      /* created by this open */
+bool store_has_table(const struct store *s, unsigned table); /* false only in one that is only read */
 
 /* One write transaction at a time. Reads inside see its writes. */
 int store_begin(struct store *s, struct store_txn **ret);      /* 0, or negative; grows the map where needed */
