@@ -89,7 +89,7 @@ static int set_up(struct tool *t)
 	t->style.ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
 	if (tty && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
 		t->style.width = size.ws_col;
-	if (t->verb->offline)
+	if (t->verb->offline || tool_has(t, OPT_STATE_DIR) || tool_has(t, OPT_BACKUP))
 		return 0;
 	struct client_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe", .timeout_ms = t->timeout_ms, .on_push = on_push, .on_link = on_link, .ctx = t };
 	int code = client_open(&config, &t->client, &e);

@@ -88,7 +88,9 @@
 	X(SLOTS, "slots", 0, "N", "at most N tasks at a time (default 1; with --lines what the program says)")           \
 	X(LINES, "lines", 0, NULL, "the command is one long-lived program that speaks JSON lines")                       \
 	X(HEARTBEAT, "heartbeat", 0, "TIME", "without a word for so long its tasks go to others (default 30s)") \
-	X(TAGS, "tags", 0, "TAG,...", "what it has, for tasks that ask for it")
+	X(TAGS, "tags", 0, "TAG,...", "what it has, for tasks that ask for it") \
+	X(STATE_DIR, "state-dir", 0, "DIR", "the state directory of a node that need not run")                           \
+	X(BACKUP, "backup", 0, "DIR", "check this backup")
 
 enum option {
 #define X(id, name, letter, arg, help) OPT_##id,

@@ -1,10 +1,9 @@
-/* Queues: queue, dlq list show export, check-store. */
+/* Queues: queue, dlq list show export. */
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/parse.h"
 #include "common/wire/policy.h"
-#include "actors/tools/payload.h"
 #include "actors/tools/rows.h"
 #include "actors/tools/tool.h"
 
@@ -129,40 +128,4 @@ int verb_dlq_show(struct tool *t)
 	struct error e;
 	struct ref ref;
 	return ref_parse(t->args.words[0], &ref, &e) == 0 ? show_task(t, &ref) : tool_fail(t, &e);
-}
-
-int verb_check_store(struct tool *t)
-{
-	_cleanup_(arena_unrefp) struct arena *arena = NULL;
-	const Troupe__Envelope *answer;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	Troupe__CheckStore check = TROUPE__CHECK_STORE__INIT;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &check;
-	if (!t->timeout_ms)
-		t->timeout_ms = 600000; /* a full scan takes its time */
-	int status = tool_ask(t, t->coordinator, &env, TROUPE__ENVELOPE__BODY_STORE_CHECKED, &arena, &answer);
-	if (status != 0)
-		return status;
-	const Troupe__StoreChecked *s = answer->store_checked;
-	if (tool_has(t, OPT_JSON)) {
-		json_t *row = json_object(), *lines = json_array();
-		row_number(row, "tasks", s->tasks);
-		row_number(row, "problems", s->problems);
-		for (size_t i = 0; i < s->n_lines; i++)
-			json_array_append_new(lines, json_string(s->lines[i]));
-		json_object_set_new(row, "lines", lines);
-		_cleanup_(freep) char *line = row_json(row);
-		json_decref(row);
-		if (line)
-			puts(line);
-	} else {
-		printf("%llu tasks, %llu problems\n", (unsigned long long)s->tasks, (unsigned long long)s->problems);
-		for (size_t i = 0; i < s->n_lines; i++)
-			printf("  %s\n", s->lines[i]);
-	}
-	uint64_t n = 0;
-	if (tool_has(t, OPT_PAYLOAD) && (status = payload_check(t, &n)) == 0 && !tool_has(t, OPT_JSON))
-		printf("%llu payloads above 64 KiB are what was submitted\n", (unsigned long long)n);
-	return s->problems ? EXIT_NO : status;
 }

@@ -95,7 +95,7 @@ int verb_batch_list(struct tool *t), verb_batch_show(struct tool *t), verb_batch
 int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue_pause(struct tool *t), verb_queue_resume(struct tool *t), verb_queue_add(struct tool *t),
 	verb_queue_set(struct tool *t), verb_queue_remove(struct tool *t), verb_queue_drain(struct tool *t), verb_queue_quiet(struct tool *t), verb_queue_unquiet(struct tool *t),
 	verb_dlq_list(struct tool *t), verb_dlq_show(struct tool *t), verb_dlq_retry(struct tool *t), verb_dlq_purge(struct tool *t), verb_dlq_export(struct tool *t),
-	verb_check_store(struct tool *t);
+	verb_check_store(struct tool *t), verb_backup(struct tool *t), verb_restore(struct tool *t);
 int verb_actor(struct tool *t), verb_actor_add(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
 int verb_cron_list(struct tool *t), verb_cron_show(struct tool *t), verb_cron_add(struct tool *t), verb_cron_remove(struct tool *t), verb_cron_pause(struct tool *t),
 	verb_cron_resume(struct tool *t), verb_cron_run(struct tool *t), verb_cron_preview(struct tool *t);

@@ -43,6 +43,14 @@ const char *const fault_names[] = {
 	"down.before_sweep",
 	"down.after_sweep",
 	"order.after_commit",
+	/* the tool */
+	"backup.after_file",
+	"backup.before_manifest",
+	"backup.before_rename",
+	"restore.after_file",
+	"restore.before_mark",
+	"restore.before_exchange",
+	"restore.after_exchange",
 	NULL,
 };
 
