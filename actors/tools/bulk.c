@@ -35,10 +35,12 @@ static int read_id(const json_t *j, uint64_t line, const struct bulk_defaults *d
 
 int bulk_line(const char *text, size_t len, uint64_t line, const struct bulk_defaults *d, struct arena *a, Troupe__TaskSpec **ret, struct error *e)
 {
-	static const char *const more[] = { "id", NULL };
+	const char *more[SPEC_MORE_MAX] = { "id" };
 	const struct spec_context context = { .queue = d->queue, .now_ms = d->now_ms, .more = more, .read_file = d->read_file, .file_ctx = d->ctx,
 		.queue_cure = "name a queue in the line (\"queue\": \"emails\") or for all of them: troupe submit QUEUE --bulk FILE" };
 	json_error_t je;
+	for (size_t i = 0; exported_members[i]; i++)
+		more[i + 1] = exported_members[i];
 	if (len > BULK_LINE_MAX) {
 		error_set(e, ERROR_TOO_LARGE, "line %llu has %zu bytes, more than %u", (unsigned long long)line, len, BULK_LINE_MAX);
 		goto fail;
@@ -56,6 +58,7 @@ int bulk_line(const char *text, size_t len, uint64_t line, const struct bulk_def
 		troupe__task_spec__init(t);
 		code = spec_read(j, &context, a, t, &inner);
 		code = code ? code : read_id(j, line, d, a, t, &inner);
+		code = code ? code : exported_read(j, a, t, d->exported, &inner);
 	}
 	json_decref(j);
 	if (code == 0) {

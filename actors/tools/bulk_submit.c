@@ -9,57 +9,20 @@
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
-#include "actors/tools/bulk.h"
+#include "actors/tools/bulk_parts.h"
 #include "actors/tools/payload.h"
-#include "actors/tools/progress.h"
 #include "actors/tools/rows.h"
-#include "actors/tools/tool.h"
 
-#define WINDOW 8u                /* chunks in flight */
 #define CHUNK_ARENA (8u << 20)
 #define PATIENCE_MS 60000u       /* without anything taken: over the death of a coordinator, a full queue, a full disk */
 #define BUSY_PAUSE_MS 100u       /* where a refusal names no time */
 
-struct chunk {
-	struct bulk *bulk;
-	struct arena *arena;
-	Troupe__TaskSpec *tasks[BULK_CHUNK_MAX];
-	uint64_t lines[BULK_CHUNK_MAX];  /* of each task */
-	size_t n, bytes;
-	bool flying;
-	uint64_t number;             /* of the chunk: receipts are printed in this order */
-	json_t *receipts;            /* not printed yet */
-	uint64_t retry_at_ms;        /* refused as busy: send again then; 0 = not so */
-};
-
-struct bulk {
-	struct tool *t;
-	struct bulk_defaults defaults;
-	const char *path;
-	FILE *f;
-	uint64_t line, accepted, duplicate, total;
-	size_t in_flight;
-	uint64_t n_chunks, n_printed;
-	uint64_t refused_at_ms;      /* since when the node takes nothing; 0: it does */
-	bool end;                    /* of the file, or after an error */
-	struct error error;          /* the first */
-	struct progress progress;
-	struct chunk *chunks;        /* WINDOW of them */
-	char *text;                  /* getline's */
-	size_t text_room;
-	char *held;                  /* a line that did not fit its chunk any more */
-	size_t held_len;
-	bool has_held;
-};
-
-static void bulk_fail(struct bulk *b, const struct error *e)
+void bulk_fail(struct bulk *b, const struct error *e)
 {
 	if (b->error.code == ERROR_NONE || (e->index && e->index < b->error.index))
 		b->error = *e;
 	b->end = true;
 }
-
-static void chunk_send(struct chunk *c);
 
 static void on_receipts(struct chunk *c, const Troupe__Submitted *s)
 {
@@ -67,7 +30,7 @@ static void on_receipts(struct chunk *c, const Troupe__Submitted *s)
 	for (size_t i = 0; i < s->n_receipts; i++) {
 		b->accepted += !s->receipts[i]->existing;
 		b->duplicate += s->receipts[i]->existing;
-		json_t *row = tool_quiet(b->t) ? row_of_receipt(s->receipts[i], i < c->n ? c->tasks[i]->queue : NULL) : NULL;
+		json_t *row = tool_quiet(b->t) && !b->import ? row_of_receipt(s->receipts[i], i < c->n ? c->tasks[i]->queue : NULL) : NULL;
 		if (row && i < c->n)
 			row_number(row, "line", c->lines[i]);
 		if (row)
@@ -78,7 +41,7 @@ static void on_receipts(struct chunk *c, const Troupe__Submitted *s)
 /* In the order of the lines, whatever the order of the answers. */
 static void print_receipts(struct bulk *b)
 {
-	for (size_t i = 0; i < WINDOW; i++) {
+	for (size_t i = 0; i < BULK_WINDOW; i++) {
 		struct chunk *c = &b->chunks[i];
 		if (c->n == 0 && c->receipts && c->number == b->n_printed) {
 			struct emit em = { .t = b->t, .table = &table_receipts };
@@ -123,6 +86,8 @@ static void on_answer(void *ctx, const struct client_answer *a)
 		c->retry_at_ms = clock_mono_ms() + (a->error->retry_after_ms ? a->error->retry_after_ms : BUSY_PAUSE_MS);
 		return;
 	}
+	if (a->error && b->import && import_refused(c, a->error))
+		return;
 	b->in_flight--;
 	if (!a->error)
 		b->refused_at_ms = 0;
@@ -149,7 +114,14 @@ static void on_answer(void *ctx, const struct client_answer *a)
 	print_receipts(b);
 }
 
-static void chunk_send(struct chunk *c)
+void chunk_done(struct chunk *c)
+{
+	c->bulk->in_flight--;
+	c->n = 0;
+	print_receipts(c->bulk);
+}
+
+void chunk_send(struct chunk *c)
 {
 	struct bulk *b = c->bulk;
 	struct error e = { .code = ERROR_NONE };
@@ -261,6 +233,13 @@ static void chunk_fill(struct chunk *c)
 			bulk_fail(b, &e);
 			return;
 		}
+		if (b->import && !import_wants(b, task)) {
+			if (b->error.code)
+				return;
+			if (c->n == 0)
+				arena_reset(c->arena);
+			continue;
+		}
 		size_t size = troupe__task_spec__get_packed_size(task) + 8;
 		if (c->n > 0 && c->bytes + size > BULK_CHUNK_BYTES) {
 			hold(b, text, len);
@@ -272,14 +251,21 @@ static void chunk_fill(struct chunk *c)
 	}
 }
 
-static int bulk_run(struct bulk *b)
+static uint64_t done_lines(const struct bulk *b)
+{
+	return b->accepted + b->duplicate + (b->import ? import_settled(b) : 0);
+}
+
+static int run_chunks(struct bulk *b)
 {
 	for (;;) {
 		uint64_t now_ms = clock_mono_ms(), until_ms = now_ms + 1000;
-		for (size_t i = 0; i < WINDOW; i++) {
+		for (size_t i = 0; i < BULK_WINDOW; i++) {
 			struct chunk *c = &b->chunks[i];
 			if (c->retry_at_ms && now_ms >= c->retry_at_ms)
 				chunk_send(c);
+			if (c->sorting && import_ask(c))
+				until_ms = now_ms + BUSY_PAUSE_MS;
 			if (c->retry_at_ms && c->retry_at_ms < until_ms)
 				until_ms = c->retry_at_ms;
 			if (c->n == 0 && !c->receipts && !b->end) {
@@ -299,7 +285,7 @@ static int bulk_run(struct bulk *b)
 		int code = client_poll(b->t->client, until_ms);
 		if (code < 0)
 			return code;
-		progress_show(&b->progress, b->accepted + b->duplicate);
+		progress_show(&b->progress, done_lines(b));
 	}
 }
 
@@ -343,56 +329,65 @@ static int bulk_report(struct bulk *b, const char *queue)
 	return status;
 }
 
+int bulk_run(struct bulk *b, const char *path)
+{
+	struct tool *t = b->t;
+	struct stat st;
+	char batch[ID_TEXT];
+	b->path = strcmp(path, "-") == 0 ? "stdin" : path;
+	b->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	if (!b->f)
+		return tool_file(t, path, errno);
+	if (fstat(fileno(b->f), &st) == 0 && S_ISDIR(st.st_mode)) {
+		fclose(b->f);
+		return tool_file(t, path, EISDIR);
+	}
+	b->defaults.read_file = read_file;
+	b->defaults.ctx = b;
+	id_format(&b->defaults.batch, batch);
+	if (!b->import && !tool_quiet(t))
+		fprintf(stderr, "batch %s\n", batch);
+	b->total = count_lines(fileno(b->f));
+	progress_begin(&b->progress, b->path, b->total, tool_quiet(t));
+
+	int code = 0;
+	b->chunks = calloc(BULK_WINDOW, sizeof *b->chunks);
+	for (size_t i = 0; b->chunks && i < BULK_WINDOW; i++) {
+		b->chunks[i].bulk = b;
+		b->chunks[i].arena = arena_new(CHUNK_ARENA);
+		if (!b->chunks[i].arena)
+			code = -ENOMEM;
+	}
+	if (!b->chunks)
+		code = -ENOMEM;
+	if (code == 0)
+		code = run_chunks(b);
+	progress_end(&b->progress, done_lines(b));
+
+	for (size_t i = 0; b->chunks && i < BULK_WINDOW; i++) {
+		json_decref(b->chunks[i].receipts);
+		arena_unref(b->chunks[i].arena);
+		free(b->chunks[i].sorting);
+	}
+	free(b->chunks);
+	free(b->text);
+	free(b->held);
+	if (b->f != stdin)
+		fclose(b->f);
+	return code < 0 ? tool_fail_code(t, code, NULL) : 0;
+}
+
 int submit_bulk(struct tool *t, const char *path)
 {
-	struct bulk b = { .t = t, .path = strcmp(path, "-") == 0 ? "stdin" : path };
+	struct bulk b = { .t = t };
 	struct error e;
-	char batch[ID_TEXT];
 	if (t->args.n_words > 1)
 		return tool_usage(t, "--bulk takes at most a queue: the payloads are in the file");
 	if (tool_has(t, OPT_FILE) || tool_has(t, OPT_EXEC) || tool_has(t, OPT_ID) || tool_has(t, OPT_WAIT))
 		return tool_usage(t, "--bulk excludes --file, --exec, --id and --wait");
-	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms(), .read_file = read_file,
-		                             .ctx = &b };
+	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms() };
 	if (tool_has(t, OPT_BATCH) && id_parse(tool_option(t, OPT_BATCH), &b.defaults.batch, &e) != 0)
 		return tool_usage(t, "--batch: %s", e.text);
-	b.f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	if (!b.f)
-		return tool_file(t, path, errno);
-	struct stat st;
-	if (fstat(fileno(b.f), &st) == 0 && S_ISDIR(st.st_mode)) {
-		fclose(b.f);
-		return tool_file(t, path, EISDIR);
-	}
-	id_format(&b.defaults.batch, batch);
-	if (!tool_quiet(t))
-		fprintf(stderr, "batch %s\n", batch);
-	b.total = count_lines(fileno(b.f));
-	progress_begin(&b.progress, b.path, b.total, tool_quiet(t));
-
-	int code = 0;
-	b.chunks = calloc(WINDOW, sizeof *b.chunks);
-	for (size_t i = 0; b.chunks && i < WINDOW; i++) {
-		b.chunks[i].bulk = &b;
-		b.chunks[i].arena = arena_new(CHUNK_ARENA);
-		if (!b.chunks[i].arena)
-			code = -ENOMEM;
-	}
-	if (!b.chunks)
-		code = -ENOMEM;
-	if (code == 0)
-		code = bulk_run(&b);
-	progress_end(&b.progress, b.accepted + b.duplicate);
-	int status = code < 0 ? tool_fail_code(t, code, NULL) : bulk_report(&b, b.defaults.queue);
-
-	for (size_t i = 0; b.chunks && i < WINDOW; i++) {
-		json_decref(b.chunks[i].receipts);
-		arena_unref(b.chunks[i].arena);
-	}
-	free(b.chunks);
-	free(b.text);
-	free(b.held);
-	if (b.f != stdin)
-		fclose(b.f);
-	return status;
+	int status = bulk_run(&b, path);
+	return status ? status : bulk_report(&b, b.defaults.queue);
 }

@@ -1,4 +1,5 @@
 /* Queues: queue, dlq list show export. */
+#include <errno.h>
 #include <string.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -110,18 +111,29 @@ int verb_queue_show(struct tool *t)
 	return EXIT_OK;
 }
 
-static int dead_tasks(struct tool *t, bool payload, bool export_lines)
+static int dead_tasks(struct tool *t, bool payload, int (*each)(struct tool *t, const Troupe__Task *task, void *ctx))
 {
 	struct filter f;
 	int status = tool_filter(t, &f);
 	if (status != 0)
 		return status;
 	filter_states_only(&f, TROUPE__TASK_STATE__DEAD);
-	return list_tasks(t, &f.f, payload, export_lines);
+	return list_tasks(t, &f.f, payload, each, NULL);
 }
 
-int verb_dlq_list(struct tool *t) { return dead_tasks(t, tool_has(t, OPT_PAYLOAD), false); }
-int verb_dlq_export(struct tool *t) { return dead_tasks(t, true, true); }
+static int print_bulk(struct tool *t, const Troupe__Task *task, void *ctx)
+{
+	json_t *row = NULL;
+	int status = export_row(t, task, &row);
+	_cleanup_(freep) char *line = row ? row_json(row) : NULL;
+	json_decref(row);
+	if (status)
+		return status;
+	return line ? puts(line) < 0 ? EXIT_IO : 0 : tool_fail_code(t, -ENOMEM, NULL);
+}
+
+int verb_dlq_list(struct tool *t) { return dead_tasks(t, tool_has(t, OPT_PAYLOAD), NULL); }
+int verb_dlq_export(struct tool *t) { return dead_tasks(t, true, print_bulk); }
 
 int verb_dlq_show(struct tool *t)
 {

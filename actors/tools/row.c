@@ -55,7 +55,7 @@ void row_bytes_text(json_t *row, const char *key, const void *data, size_t len)
 	char other[64];
 	snprintf(other, sizeof other, "%s_base64", key);
 	if (utf8_valid(data, len)) {
-		json_object_set_new(row, key, json_stringn(data, len));
+		json_object_set_new(row, key, json_stringn(len ? data : "", len));
 		return;
 	}
 	_cleanup_(freep) char *text = base64(data, len);

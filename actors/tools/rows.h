@@ -4,6 +4,7 @@
 #include "actors/tools/row.h"
 
 json_t *row_of_task(const Troupe__Task *t, uint64_t now_ms);
+json_t *row_of_bulk(const Troupe__Task *t);   /* as submit --bulk reads it, without its id */
 json_t *row_of_attempt(const Troupe__Attempt *a);
 json_t *row_of_receipt(const Troupe__Receipt *r, const char *queue);
 json_t *row_of_queue(const Troupe__Queue *q);

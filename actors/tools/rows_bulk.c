@@ -10,7 +10,7 @@ static void put_argv(json_t *row, const Troupe__TaskSpec *s)
 {
 	json_t *argv = json_array();
 	for (size_t i = 0; i < s->n_argv; i++)
-		json_array_append_new(argv, json_stringn((const char *)s->argv[i].data, s->argv[i].len));
+		json_array_append_new(argv, json_stringn(s->argv[i].len ? (const char *)s->argv[i].data : "", s->argv[i].len));
 	if (s->n_argv)
 		json_object_set(row, "argv", argv);
 	json_decref(argv);

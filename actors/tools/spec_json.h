@@ -15,7 +15,7 @@
 
 #define SPEC_RESOURCES_MAX 8u
 #define SPEC_EDGES_MAX 256u
-#define SPEC_MORE_MAX 8u
+#define SPEC_MORE_MAX 16u
 
 struct spec_context {
 	const char *queue;               /* of a task that names none; NULL: each must */

@@ -185,24 +185,12 @@ static void print_line(json_t *row)
 	json_decref(row);
 }
 
-/* A task as submit --bulk reads it, under a new id. */
-static int export_line(struct tool *t, const Troupe__Task *task)
-{
-	json_t *row = row_of_bulk(task);
-	int status = row && task->spec->blob ? payload_export(t, task->spec, row) : 0;
-	if (status == 0)
-		print_line(row);
-	else
-		json_decref(row);
-	return status;
-}
-
-int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool export_lines)
+int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, int (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx)
 {
 	struct emit em;
 	_cleanup_(freep) uint8_t *cursor = NULL;
 	size_t cursor_len = 0;
-	uint64_t limit = export_lines ? UINT64_MAX : emit_limit(t), n = 0, now_ms = clock_wall_ms();
+	uint64_t limit = each ? UINT64_MAX : emit_limit(t), n = 0, now_ms = clock_wall_ms();
 	int status = emit_begin(&em, t, &table_tasks);
 	bool more = true, beyond = false; /* a row that was not shown */
 	while (status == 0 && more && n < limit) {
@@ -222,8 +210,8 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 		const Troupe__Tasks *found = answer->tasks;
 		beyond = found->n_tasks > limit - n;
 		for (size_t i = 0; i < found->n_tasks && n < limit && status == 0; i++, n++) {
-			if (export_lines)
-				status = export_line(t, found->tasks[i]);
+			if (each)
+				status = each(t, found->tasks[i], ctx);
 			else
 				emit_row(&em, row_of_task(found->tasks[i], now_ms));
 		}
@@ -245,7 +233,7 @@ int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool expor
 		return status;
 	}
 	status = emit_end(&em);
-	if ((beyond || more) && !tool_quiet(t) && !export_lines)
+	if ((beyond || more) && !tool_quiet(t) && !each)
 		fprintf(stderr, "there %s more than %llu: --limit 0 shows all\n", beyond ? "are" : "may be", (unsigned long long)n);
 	return status;
 }
@@ -254,7 +242,7 @@ int verb_list(struct tool *t)
 {
 	struct filter f;
 	int status = tool_filter(t, &f);
-	return status ? status : list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), false);
+	return status ? status : list_tasks(t, &f.f, tool_has(t, OPT_PAYLOAD), NULL, NULL);
 }
 
 int verb_explain(struct tool *t)

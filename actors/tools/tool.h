@@ -95,6 +95,7 @@ int verb_batch_list(struct tool *t), verb_batch_show(struct tool *t), verb_batch
 int verb_queue_list(struct tool *t), verb_queue_show(struct tool *t), verb_queue_pause(struct tool *t), verb_queue_resume(struct tool *t), verb_queue_add(struct tool *t),
 	verb_queue_set(struct tool *t), verb_queue_remove(struct tool *t), verb_queue_drain(struct tool *t), verb_queue_quiet(struct tool *t), verb_queue_unquiet(struct tool *t),
 	verb_dlq_list(struct tool *t), verb_dlq_show(struct tool *t), verb_dlq_retry(struct tool *t), verb_dlq_purge(struct tool *t), verb_dlq_export(struct tool *t),
+	verb_export(struct tool *t), verb_import(struct tool *t),
 	verb_check_store(struct tool *t), verb_backup(struct tool *t), verb_restore(struct tool *t);
 int verb_actor(struct tool *t), verb_actor_add(struct tool *t), verb_crashes(struct tool *t), verb_logs(struct tool *t), verb_events(struct tool *t), verb_tell(struct tool *t), verb_ask(struct tool *t);
 int verb_cron_list(struct tool *t), verb_cron_show(struct tool *t), verb_cron_add(struct tool *t), verb_cron_remove(struct tool *t), verb_cron_pause(struct tool *t),
@@ -114,5 +115,8 @@ int batch_tasks(struct tool *t, const struct id *batch, bool open_only, struct r
 int batch_finish(struct tool *t, const struct id *batch);   /* waits, prints the row, 0 where it succeeded */
 int submit_dag(struct tool *t, const char *path);
 int show_task(struct tool *t, const struct ref *ref);
-int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, bool export_lines);
+/* A task as a line that submit --bulk reads, its payload in a file of --files where it is a large one. 0 with a new reference, or an exit status. */
+int export_row(struct tool *t, const Troupe__Task *task, json_t **ret);
+/* A table of the tasks that a filter names; each given: all of them are handed to it instead, until it returns an exit status. */
+int list_tasks(struct tool *t, const Troupe__Filter *f, bool payload, int (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx);
 int pass_status(const Troupe__Task *task);

@@ -61,6 +61,6 @@ def tell_all():
         try:
             result = fn()
             tap.point(bool(result[0]), sentence, *result[1:])
-        except (TimeoutError, RuntimeError, OSError, IndexError) as e:
+        except (TimeoutError, RuntimeError, OSError, IndexError, KeyError) as e:
             tap.point(False, sentence, repr(e))
     tap.end()
