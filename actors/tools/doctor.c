@@ -111,12 +111,32 @@ static void check_queues(struct doctor *d, struct tool *t)
 		dead += q->dead;
 		if (q->paused)
 			finding(d, "queue", "warn", "%s is paused by %s %s", q->name, q->paused_by, q->paused_why);
+		else if (q->draining)
+			finding(d, "queue", "warn", "%s is drained by %s %s", q->name, q->draining_by, q->draining_why);
 		else if (q->ready && !q->workers)
 			finding(d, "queue", "bad", "%s has %llu ready tasks and no worker", q->name, (unsigned long long)q->ready);
 		else if (q->oldest_ready_ms > OLD_READY_MS)
 			finding(d, "queue", "warn", "%s: the oldest ready task waits for %s", q->name, format_age(q->oldest_ready_ms, age, sizeof age));
 	}
 	finding(d, "queues", dead ? "warn" : "ok", "%zu queues, %llu dead tasks%s", answer->queues->n_queues, (unsigned long long)dead, dead ? "; troupe dlq list" : "");
+}
+
+/* A quiet coordinator says so in its status line. */
+static void check_quiet(struct doctor *d, struct tool *t)
+{
+	_cleanup_(arena_unrefp) struct arena *arena = NULL;
+	const Troupe__Envelope *answer;
+	struct error e = { .code = ERROR_NONE };
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__TreeAsk ask = TROUPE__TREE_ASK__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_TREE_ASK;
+	env.tree_ask = &ask;
+	int code = client_ask(t->client, NULL, &env, t->timeout_ms, &arena, &answer, &e);
+	if (code != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_TREE)
+		return; /* the other checks say why */
+	for (size_t i = 0; i < answer->tree->n_rows; i++)
+		if (strcmp(answer->tree->rows[i]->address, t->coordinator) == 0 && strstr(answer->tree->rows[i]->note, "QUIET"))
+			finding(d, "quiet", "warn", "no task begins: troupe queue unquiet ends it, troupe explain TASK says who wanted it");
 }
 
 static void check_workers(struct doctor *d, struct tool *t)
@@ -168,6 +188,7 @@ static int examine(struct doctor *d, struct tool *t)
 		check_status(d, t, answer->status);
 	check_coordinator(d, t);
 	check_queues(d, t);
+	check_quiet(d, t);
 	check_workers(d, t);
 	return EXIT_OK;
 }
