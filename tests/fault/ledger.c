@@ -1,5 +1,6 @@
 #include "tests/fault/ledger.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "actors/coordinator/sched.h"
+#include "common/base/sha256.h"
 #include "tests/unit/coordinator/stage.h"
 
 #define SECONDS_MAX 30u
@@ -26,6 +28,34 @@ static void check(struct stage *s, char *text, size_t size)
 		snprintf(text, size, "the check is refused: %s", s->refusal.text);
 	else if (answer->store_checked->problems)
 		snprintf(text, size, "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "problems");
+}
+
+/* Large payloads: a file has the name of its content. */
+static void check_files(const char *dir, char *text, size_t size)
+{
+	char path[512], name[SHA256_TEXT];
+	uint8_t wanted[SHA256_BYTES], found[SHA256_BYTES], data[8192];
+	struct dirent *e;
+	snprintf(path, sizeof path, "%s/blob", dir);
+	DIR *all = opendir(path);
+	while (all && (e = readdir(all))) {
+		struct sha256 h;
+		size_t n;
+		if (!sha256_parse(e->d_name, wanted) || snprintf(path, sizeof path, "%s/blob/%s", dir, e->d_name) >= (int)sizeof path)
+			continue;
+		FILE *f = fopen(path, "re");
+		sha256_init(&h);
+		while (f && (n = fread(data, 1, sizeof data, f)) > 0)
+			sha256_add(&h, data, n);
+		sha256_end(&h, found);
+		if (f)
+			fclose(f);
+		sha256_format(found, name);
+		if (memcmp(found, wanted, sizeof found) != 0)
+			snprintf(text, size, "payload %s has the content of %s", e->d_name, name);
+	}
+	if (all)
+		closedir(all);
 }
 
 static void look(struct stage *s, const struct promises *p, char *text, size_t size)
@@ -62,6 +92,8 @@ static _Noreturn void child(const char *dir, const struct promises *p, int out)
 	check(s, text, sizeof text);
 	if (!*text)
 		look(s, p, text, sizeof text);
+	if (!*text)
+		check_files(dir, text, sizeof text);
 	stage_free(s);
 	dprintf(out, "%s", text);
 	_exit(*text ? LEDGER_BROKEN : LEDGER_WELL);

@@ -10,7 +10,7 @@ for line in sys.stdin:
     task = json.loads(line)
     if "task" in task:
         note("token %d" % task["token"])
-        if task["payload"] == "fail":
+        if task.get("payload") == "fail":
             print(json.dumps({"fail": task["task"], "retry": True, "error": "as asked"}), flush=True)
         else:
             print(json.dumps({"done": task["task"], "result": "x" * (task["token"] % 3000)}), flush=True)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """power.py BUILD [WORD...]: case 3, power cuts. All that a real coordinator writes and syncs is recorded, and so is what its clients were told; then every disk that a power cut
 could have left is opened again (image.c). TROUPE_LONG=1: a longer life, tens of thousands of images."""
-import os, random, re, subprocess, sys, threading, time
+import hashlib, os, random, re, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
@@ -46,8 +46,16 @@ class Client:
                 self.note("final " + shown(first(first(t, 1), 1)))
         return found
 
+    def put(self, body):
+        """A payload that is too large for a task; its reference. Sent until it is complete: who names it before is refused."""
+        sha = hashlib.sha256(body).digest()
+        self.ask(ask(90, pack((1, sha), (2, len(body)), (3, 0), (4, body))), lambda v: first(first(v, 91, b""), 2))
+        return pack((1, sha), (2, len(body)))
+
     def submit(self, tasks):
-        envelope = ask(wire.SUBMIT, submit(*tasks) + pack((2, 1)))
+        self.ask(ask(wire.SUBMIT, submit(*tasks) + pack((2, 1))), self.hear)
+
+    def ask(self, envelope, is_answer):
         end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
@@ -55,8 +63,11 @@ class Client:
                     self.wire = Wire(where(self.node), hello=True, patience=5)
                 self.wire.send(pack((wire.FRAME_ENVELOPES, envelope)))
                 while True:
-                    if [id for n, v in unpack(self.wire.frame()) if n == wire.FRAME_ENVELOPES for id in self.hear(v)]:
+                    envelopes = [v for n, v in unpack(self.wire.frame()) if n == wire.FRAME_ENVELOPES]
+                    if any([is_answer(v) for v in envelopes]):
                         return
+                    if any(first(v, wire.ERROR) for v in envelopes):
+                        raise EOFError
             except (OSError, EOFError, wire.Refused):
                 self.wire = None
                 time.sleep(0.002)
@@ -66,6 +77,8 @@ class Client:
         rng, queue = self.rng, self.rng.choice(["a", "a", "a", "b"])
         more = [(7, rng.choice([1, 50, 3600000]))] if rng.random() < 0.2 else []
         body = b"fail" if rng.random() < 0.1 else os.urandom(int(rng.choice([10, 100, 3000, 9000]) * rng.random())).hex().encode()
+        if rng.random() < 0.06: # above 64 KiB: a file
+            return [task(queue, b"", None, (23, self.put(os.urandom(70000 + rng.randrange(60000)))))]
         return [task(queue, body, None, *more) for _ in range(rng.choice([1, 1, 1, 3, 40]))]
 
 

@@ -188,27 +188,39 @@ static int synced(int fd, int r)
 int fsync(int fd) { return synced(fd, REAL(fsync)(fd)); }
 int fdatasync(int fd) { return synced(fd, REAL(fdatasync)(fd)); }
 
-static void note_rename(const char *from, const char *to)
+/* The full path of one that is named from a directory. */
+static const char *full(int dir, const char *path, char out[static PATH_MAX])
 {
-	struct iovec v[2] = { { (void *)from, strlen(from) + 1 }, { (void *)to, strlen(to) + 1 } };
-	if (ours(to))
+	char link[64];
+	if (*path == '/')
+		return path;
+	snprintf(link, sizeof link, dir == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", dir);
+	ssize_t n = readlink(link, out, PATH_MAX / 2);
+	snprintf(out + (n < 0 ? 0 : n), PATH_MAX - (size_t)(n < 0 ? 0 : n), "/%s", path);
+	return out;
+}
+
+int renameat(int a, const char *from, int b, const char *to)
+{
+	char one[PATH_MAX], two[PATH_MAX];
+	const char *old = full(a, from, one), *new = full(b, to, two);
+	struct iovec v[2] = { { (void *)old, strlen(old) + 1 }, { (void *)new, strlen(new) + 1 } };
+	if (ours(new))
 		note(RECORD_RENAME, 0, 0, v, 2);
+	return REAL(renameat)(a, from, b, to);
 }
-int rename(const char *from, const char *to)
+int rename(const char *from, const char *to) { return renameat(AT_FDCWD, from, AT_FDCWD, to); }
+int unlinkat(int dir, const char *path, int flags)
 {
-	note_rename(from, to);
-	return REAL(rename)(from, to);
+	char out[PATH_MAX];
+	if (ours(full(dir, path, out)))
+		note_path(RECORD_UNLINK, 0, full(dir, path, out));
+	return REAL(unlinkat)(dir, path, flags);
 }
-int unlink(const char *path)
-{
-	if (ours(path))
-		note_path(RECORD_UNLINK, 0, path);
-	return REAL(unlink)(path);
-}
+int unlink(const char *path) { return unlinkat(AT_FDCWD, path, 0); }
 
 /* Ways that nobody here goes; who begins to must be recorded first. */
 #define REFUSED(name) do { static const char text[] = "record.c: " name " is not recorded\n"; syscall(SYS_write, 2, text, sizeof text - 1); _exit(99); } while (0)
-int renameat(int a, const char *from, int b, const char *to) { REFUSED("renameat"); }
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags) { REFUSED("renameat2"); }
 int fallocate(int fd, int mode, off_t at, off_t n)
 {
