@@ -290,7 +290,7 @@ static void start_failed(struct exec *x, const char *program, int error, uint64_
 	tier_say_cannot_run(why, sizeof(why), program, error);
 	if (spawn_errno_is_tasks(error))
 		finish_unstarted(x, TROUPE__EXIT_CLASS__EXIT_REJECTED, 0, why, now_ms);
-	else if (brings_command(x))
+	else if (brings_command(x) && !spawn_errno_is_machines(error))
 		finish_unstarted(x, TROUPE__EXIT_CLASS__EXIT_FAILED, error == ENOENT ? 127 : 126, why, now_ms);
 	else
 		finish_unstarted(x, TROUPE__EXIT_CLASS__EXIT_BROKEN, error == ENOENT ? 127 : 126, why, now_ms);

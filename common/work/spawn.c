@@ -132,3 +132,8 @@ bool spawn_errno_is_tasks(int error)
 {
 	return error == E2BIG;
 }
+
+bool spawn_errno_is_machines(int error)
+{
+	return error == ENOMEM || error == EAGAIN || error == EMFILE || error == ENFILE || error == EIO || error == ESRCH;
+}

@@ -20,3 +20,5 @@ int spawn_process(const struct spawn *s, pid_t *ret_pid, int *ret_errno);
 
 /* An errno of exec that lies in the task (its arguments are too long), not in the program or the machine. */
 bool spawn_errno_is_tasks(int error);
+/* One that lies in the machine, and may be gone the next time; ESRCH is a parent that died meanwhile. */
+bool spawn_errno_is_machines(int error);

@@ -237,6 +237,10 @@ START_TEST(an_errno_that_is_the_tasks_fault)
 	ck_assert(spawn_errno_is_tasks(E2BIG));
 	ck_assert(!spawn_errno_is_tasks(ENOENT));
 	ck_assert(!spawn_errno_is_tasks(EAGAIN));
+	ck_assert(spawn_errno_is_machines(EAGAIN));
+	ck_assert(spawn_errno_is_machines(ENOMEM));
+	ck_assert(!spawn_errno_is_machines(ENOENT));
+	ck_assert(!spawn_errno_is_machines(EACCES));
 }
 END_TEST
 
