@@ -22,11 +22,14 @@ user = ""
 disk_low_water = "1M"
 queue "exec" { max_attempts = 50  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }
 queue "lines" { max_attempts = 50  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }
+queue "once" { max_attempts = 1 }
+queue "own" { max_attempts = 1 }
 supervisor "root" {
   actor "topic:events" { immediate = 1000  backoff_cap = "100ms"  env = {PRELOAD "INJECT=%(dir)s/inject.topic"} }
   actor "coordinator:main" { immediate = 1000  backoff_cap = "100ms"  env = {PRELOAD "INJECT=%(dir)s/inject.coordinator"} }
   actor "front:main" { immediate = 1000  backoff_cap = "100ms"  env = {PRELOAD "INJECT=%(dir)s/inject.front"} }
-  pool "exec" { size = 2  mode = exec  queues = {"exec"}  program = "%(dir)s/worker"  immediate = 1000  backoff_cap = "100ms"  command = {"HERE/task", "%(dir)s"} }
+  pool "exec" { size = 2  mode = exec  queues = {"exec", "once"}  program = "%(dir)s/worker"  immediate = 1000  backoff_cap = "100ms"  command = {"HERE/task", "%(dir)s"} }
+  pool "own" { size = 1  mode = exec  queues = {"own"}  program = "%(dir)s/worker"  immediate = 1000 }
   pool "lines" { size = 1  mode = lines  queues = {"lines"}  program = "%(dir)s/worker"  immediate = 1000  backoff_cap = "100ms"  command = {"HERE/lines.py", "%(dir)s"} }
 }
 """.replace("HERE", here).replace("PRELOAD", '"LD_PRELOAD=%(build)s/tests/fault/libinject.so", "INJECT_PATH=%(dir)s/state", "' + ASAN + '",')
@@ -152,6 +155,29 @@ def _():
 def _():
     return run("worker", [("fork", "EAGAIN", 1), ("fork", "ENOMEM", 2), ("exec", "ENOMEM", 1), ("exec", "EMFILE", 1), ("mkdir", "ENOSPC", 1), ("mkdir", "EDQUOT", 1), ("pipe", "EMFILE", 1), ("open", "EMFILE", 2),
                           ("malloc", "ENOMEM", 3)])
+
+
+@story("case 4: what the machine cannot do just now costs a task no attempt, whether it brings its command or not")
+def _():
+    faulty = Faulty()
+    node = faulty.node
+    try:
+        faulty.start()
+        orders, bad = faulty.orders["worker"], []
+        errors = [("fork", "EAGAIN"), ("exec", "ENOMEM"), ("exec", "EMFILE"), ("exec", "EAGAIN"), ("pipe", "EMFILE"), ("mkdir", "ENOSPC")]
+        for (call, error), (queue, spec) in itertools.product(errors, (("once", {"payload": "0.01"}), ("own", {"argv": ["/bin/true"]}))):
+            orders.fail(call, error, 1, 1)
+            ids = node.submit(queue, [spec] * 4)
+            faulty.acknowledged += ids
+            final = node.wait_all(ids, 30)
+            rows = {row["id"]: row for row in node.rows("list", "--limit", "0")}
+            wrong = [rows[i] for i in ids if rows[i]["state"] != "done" or rows[i]["attempts"] != 1]
+            if not final or wrong or not orders.hits(call):
+                bad.append((queue, call, error, orders.hits(call), wrong[:1]))
+            orders.stop()
+        return not bad, bad, node.tail()
+    finally:
+        node.remove()
 
 
 @story("case 4: the event log survives errors of its disk, and nobody waits for it")
