@@ -104,7 +104,7 @@ def _():
     def go(node):
         pid = node.actors("coordinator:")[0]
         few = rss_kib(pid)
-        at = int(time.time()) + (8 + MANY // 100000 if MANY > 100000 else 5)
+        at = int(time.time()) + 5 + (MANY // 25000 if LONG else 0)
         rate = bulk(node, MANY, ',"run_at":"%s"' % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)))
         waiting = queue(node)
         grown = rss_kib(pid) - few
