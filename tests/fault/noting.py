@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """noting.py LOG: a lines program that notes the token of each task before anything else."""
 import json, os, sys
+sys.dont_write_bytecode = True # the environment of a node does not say so
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from notes import notes
 

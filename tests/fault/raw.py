@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """raw.py LOG SLOTS: a worker that speaks both planes by hand, takes what it is given, and never says a word about it. Each task that it is given is a line in LOG."""
 import os, select, socket, sys
+sys.dont_write_bytecode = True # the environment of a node does not say so
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from wire import ATTACH, FRAME_ENVELOPES, FRAME_HELLO, RUN, WHEREIS, Wire, ask, first, pack, unpack
 
