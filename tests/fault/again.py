@@ -13,7 +13,8 @@ from wire import Wire, ask, pack, submit, task, where
 LONG = "TROUPE_LONG" in os.environ
 ROUNDS = 100 if LONG else 10
 here = os.path.dirname(os.path.abspath(__file__))
-QUEUES = 'queue "exec" { max_attempts = 50  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }\nqueue "lines" { max_attempts = 50  poison_after = 0  backoff_base = "20ms" }\nqueue "bad" { }'
+QUEUES = 'queue "exec" { max_attempts = 50  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }\n' \
+         'queue "lines" { max_attempts = 50  poison_after = 0  backoff_base = "20ms" }\nqueue "bad" { }'
 POOLS = '  pool "exec" { size = 3  mode = exec  queues = {"exec"}  command = {"' + here + '/task", "%(dir)s"} }\n' + \
         '  pool "lines" { size = 3  mode = lines  queues = {"lines"}  command = {"' + here + '/lines.py", "%(dir)s"} }'
 HEAD = 'run_dir = "%(dir)s/run"\nstate_dir = "%(dir)s/state"\nuser = ""\nstop_timeout = "10s"\n' + QUEUES + '\nsupervisor "root" {\n  actor "topic:events" { }\n'
@@ -85,9 +86,10 @@ def _():
         well = node.wait_all(waiting, 60)
         problem = verdict(node, ids + waiting)
         tap.note("%d lines about the worker, trouped used %.3f of a processor, %d tasks beside it; %s" % (starts, share, len(ids), state["state"]))
-        ok = well and not problem and starts < 150 and share < (0.2 if not node.is_sanitized() else 1) and all(r["attempts"] == 0 for r in rows) and len(ids) > 20 and state["state"] in ("backoff", "starting", "failed")
-        return ok and "worker" in why, problem, starts, share, why, rows[:2], state
-    return run(go, pools=POOLS + '\n  pool "bad" { size = 1  spares = 0  mode = exec  queues = {"bad"}  program = "%(dir)s/dies"  backoff_cap = "2s"  command = {"' + here + '/task", "%(dir)s"} }', start=False)
+        ok = well and not problem and starts < 150 and share < (0.2 if not node.is_sanitized() else 1) and all(r["attempts"] == 0 for r in rows) and len(ids) > 20
+        return ok and state["state"] in ("backoff", "starting", "failed") and "worker" in why, problem, starts, share, why, rows[:2], state
+    return run(go, start=False, pools=POOLS + '\n  pool "bad" { size = 1  spares = 0  mode = exec  queues = {"bad"}  program = "%(dir)s/dies"  backoff_cap = "2s"  command = {"' +
+               here + '/task", "%(dir)s"} }')
 
 
 @story("case 14: all workers killed at once, again and again, cost nothing but the time of their tasks")
@@ -147,7 +149,7 @@ def _():
         worst = max(r["attempts"] for r in node.rows("list", "--limit", "0"))
         lost = [e for e in node.rows("list", "--limit", "0") if e["attempts"] > 1]
         return not problem and set(statuses) == {0} and worst == 1, problem, statuses, lost[:2], node.tail()
-    return run(go, pools=POOLS.replace("size = 3  mode = exec", "size = 3  drain_timeout = \"200ms\"  mode = exec").replace("size = 3  mode = lines", "size = 3  drain_timeout = \"200ms\"  mode = lines"))
+    return run(go, pools=POOLS.replace("size = 3", 'size = 3  drain_timeout = "200ms"'))
 
 
 tell_all()

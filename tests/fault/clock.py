@@ -48,7 +48,8 @@ class World:
     def __init__(self):
         self.node = node = Node(build, text=TEXT)
         self.set(0)
-        for name, text in (("task", TASK), ("worker", "#!/bin/sh\nLD_PRELOAD=%s/tests/node/libwallclock.so WALLCLOCK_SHIFT=%s/shift %s exec %s/libexec/troupe-worker\n" % (build, node.dir, ASAN, build))):
+        worker = "#!/bin/sh\nLD_PRELOAD=%s/tests/node/libwallclock.so WALLCLOCK_SHIFT=%s/shift %s exec %s/libexec/troupe-worker\n" % (build, node.dir, ASAN, build)
+        for name, text in (("task", TASK), ("worker", worker)):
             with open(node.dir + "/" + name, "w") as f:
                 f.write(text)
             os.chmod(node.dir + "/" + name, 0o755)
@@ -180,7 +181,8 @@ def resubmit(world):
 
 tap = Tap()
 wanted = sys.argv[2:]
-worlds = [(name + (", and all begins again" if restarts else ""), seconds, restarts) for restarts in ([(), ("coordinator",), ("node",), ("coordinator", "node", "coordinator")] if LONG else [(), ("coordinator", "node")])
+restarts_of = [(), ("coordinator",), ("node",), ("coordinator", "node", "coordinator")] if LONG else [(), ("coordinator", "node")]
+worlds = [(name + (", and all begins again" if restarts else ""), seconds, restarts) for restarts in restarts_of
           for name, seconds in STEPS.items() if not wanted or any(w in name for w in wanted)]
 results = {}
 threads = [threading.Thread(target=lambda w=w: results.__setitem__(w, step(w[1], w[2]))) for w in worlds]

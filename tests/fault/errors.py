@@ -138,7 +138,8 @@ def run(role, cases):
         faulty.node.remove()
 
 
-STORE = [("write", "EIO", 1), ("write", "ENOSPC", 1), ("write", "EDQUOT", 2), ("write", "short", 1), ("sync", "EIO", 1), ("sync", "ENOSPC", 1), ("meta", "EIO", 1), ("meta", "ENOSPC", 1), ("meta", "short", 1)]
+STORE = [("write", "EIO", 1), ("write", "ENOSPC", 1), ("write", "EDQUOT", 2), ("write", "short", 1), ("sync", "EIO", 1), ("sync", "ENOSPC", 1),
+         ("meta", "EIO", 1), ("meta", "ENOSPC", 1), ("meta", "short", 1)]
 
 
 @story("case 4: the coordinator survives every error of its disk: no acknowledgement is lost, no task is done twice or comes from nowhere, and it goes on by itself")
@@ -153,8 +154,8 @@ def _():
 
 @story("case 4: workers survive errors of processes, files and memory, and no attempt is burnt for what is not the task's fault")
 def _():
-    return run("worker", [("fork", "EAGAIN", 1), ("fork", "ENOMEM", 2), ("exec", "ENOMEM", 1), ("exec", "EMFILE", 1), ("mkdir", "ENOSPC", 1), ("mkdir", "EDQUOT", 1), ("pipe", "EMFILE", 1), ("open", "EMFILE", 2),
-                          ("malloc", "ENOMEM", 3)])
+    return run("worker", [("fork", "EAGAIN", 1), ("fork", "ENOMEM", 2), ("exec", "ENOMEM", 1), ("exec", "EMFILE", 1), ("mkdir", "ENOSPC", 1), ("mkdir", "EDQUOT", 1),
+                          ("pipe", "EMFILE", 1), ("open", "EMFILE", 2), ("malloc", "ENOMEM", 3)])
 
 
 @story("case 4: what the machine cannot do just now costs a task no attempt, whether it brings its command or not")
@@ -187,7 +188,8 @@ def _():
 
 @story("case 4: trouped survives errors of processes, files and its disk, and loses no child over them")
 def _():
-    return run("trouped", [("fork", "EAGAIN", 1), ("fork", "ENOMEM", 3), ("pipe", "EMFILE", 1), ("write", "EIO", 1), ("write", "ENOSPC", 2), ("sync", "EIO", 1), ("meta", "EIO", 1), ("exec", "ENOMEM", 1)])
+    return run("trouped", [("fork", "EAGAIN", 1), ("fork", "ENOMEM", 3), ("pipe", "EMFILE", 1), ("write", "EIO", 1), ("write", "ENOSPC", 2),
+                           ("sync", "EIO", 1), ("meta", "EIO", 1), ("exec", "ENOMEM", 1)])
 
 
 @story("case 4: front survives errors of connections and memory")

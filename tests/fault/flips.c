@@ -313,8 +313,8 @@ int main(int argc, char **argv)
 		}
 	}
 	for (int i = 0; i < N_DAMAGES; i++)
-		printf("# %-18s served %" PRIu64 ", refused %" PRIu64 ", said %" PRIu64 ", left %" PRIu64 ", wrong %" PRIu64 ", missing %" PRIu64 ", hung %" PRIu64 ", died %" PRIu64 "\n", damage_names[i], found[i][SERVED],
-		       found[i][REFUSED], found[i][SAID], found[i][LEFT], found[i][WRONG], found[i][MISSING], found[i][HUNG], found[i][DIED]);
+		printf("# %-18s served %" PRIu64 ", refused %" PRIu64 ", said %" PRIu64 ", left %" PRIu64 ", wrong %" PRIu64 ", missing %" PRIu64 ", hung %" PRIu64 ", died %" PRIu64 "\n",
+		       damage_names[i], found[i][SERVED], found[i][REFUSED], found[i][SAID], found[i][LEFT], found[i][WRONG], found[i][MISSING], found[i][HUNG], found[i][DIED]);
 	int bad = tap(1, well, "case 16: a ledger that nobody damaged is served whole", 1);
 	bad |= tap(2, !all[WRONG], "case 16: a damaged one never serves another payload or result than was kept", all[WRONG]);
 	bad |= tap(3, !all[HUNG], "case 16: nobody hangs on it", all[HUNG]);

@@ -79,7 +79,8 @@ def _():
         many = lambda number: b"".join(pack((number, "t%d" % i)) for i in range(100000))
         wrong = {
             "tags": task("q") + many(16), "arguments": task("q") + many(5), "NUL in a name": task("q\0q"), "no UTF-8": task(b"q\xff"), "a long name": task("q" * 100000),
-            "a long key": task("q", b"", None, (12, "k" * 201)), "a short id": task("q", b"", b"short"), "a NUL argument": task("q", b"", None, (5, b"a\0b")), "an empty tag": task("q", b"", None, (16, "")),
+            "a long key": task("q", b"", None, (12, "k" * 201)), "a short id": task("q", b"", b"short"), "a NUL argument": task("q", b"", None, (5, b"a\0b")),
+            "an empty tag": task("q", b"", None, (16, "")),
             "a tag of 65 bytes": task("q", b"", None, (16, "t" * 65)), "33 tags": task("q") + b"".join(pack((16, "t%d" % i)) for i in range(33)),
         }
         said = {}

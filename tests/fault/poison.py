@@ -27,7 +27,8 @@ supervisor "root" {
 """.replace("TIMEOUT", "120s" if LONG else "20s")
 PYTHON = sys.executable
 BOMB = "import os, time\nfor i in range(%d):\n    if os.fork() == 0:\n        i %% 3 == 0 and os.setsid()\n        time.sleep(1000)\n" % PROCESSES
-TREE = "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nfor i in range(7):\n    if os.fork() == 0:\n        os.setsid()\ntime.sleep(1000)\n" # 128 that ignore TERM, each after a setsid
+# 128 that ignore TERM, each after a setsid.
+TREE = "import os, signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nfor i in range(7):\n    if os.fork() == 0:\n        os.setsid()\ntime.sleep(1000)\n"
 DAEMON = """import os, sys, time
 r, w = os.pipe()
 if os.fork() == 0:

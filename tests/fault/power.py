@@ -121,7 +121,8 @@ def images(node, n, *more):
     """What image says: (status, text, (images, refused, acknowledged, looked for, wrong))."""
     shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else node.dir
     work = "%s/troupe-image.%d" % (shm, os.getpid())
-    done = subprocess.run([build + "/tests/fault/image", node.dir + "/record", node.dir + "/state/actors/coordinator/main", work, str(seed), str(n), *more], capture_output=True, text=True, timeout=3000)
+    command = [build + "/tests/fault/image", node.dir + "/record", node.dir + "/state/actors/coordinator/main", work, str(seed), str(n), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     subprocess.run(["rm", "-rf", work])
     counts = re.search(r"(\d+) syncs, (\d+) images, (\d+) refused, (\d+) tasks acknowledged, looked for (\d+) times, highest token (\d+), (\d+) wrong", done.stdout)
     tap.note("POWER_SEED=%d %s" % (seed, counts.group(0) if counts else "no images"))
