@@ -71,7 +71,7 @@ static json_t *base64_text(const uint8_t *data, size_t len)
 
 static bool is_text(const uint8_t *data, size_t len)
 {
-	return utf8_valid(data, len) && !memchr(data, 0, len);
+	return len == 0 || (utf8_valid(data, len) && !memchr(data, 0, len));
 }
 
 /* Where one argument is no text, all are written so. */
