@@ -176,10 +176,11 @@ static bool family_gone(struct process *p, bool swept)
 	return swept;
 }
 
+/* Of those whose death has been told: the others are told in a later turn, as pending, and are still in line for it. */
 static struct process *next_pending(struct node *n)
 {
 	for (struct process *p = n->processes; p; p = p->next)
-		if (p->pending)
+		if (p->pending && p->ended)
 			return p;
 	return NULL;
 }

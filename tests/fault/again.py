@@ -106,6 +106,25 @@ def _():
     return run(go)
 
 
+@story("case 14: many deaths in one turn of trouped, each of which leaves a task's family behind, are told one by one, and trouped lives")
+def _():
+    def go(node):
+        ids = []
+        for _ in range(ROUNDS // 2):
+            ids += node.submit("exec", [{"payload": "0.05"}] * 60)
+            until(lambda: sum(r["state"] == "running" for r in node.rows("list", "--limit", "100")) >= 10, 10, "work goes on")
+            kill(node.process.pid, signal.SIGSTOP)
+            for pid in node.actors("worker:"):
+                kill(pid)
+            kill(node.process.pid, signal.SIGCONT)
+            until(lambda: node.process.poll() is not None or node.troupe("ping").returncode == 0, 10, "trouped answers")
+            if node.process.poll() is not None:
+                return False, "trouped has died", node.process.poll(), node.tail()
+        problem = verdict(node, ids)
+        return not problem, problem, node.tail()
+    return run(go, pools=POOLS.replace("size = 3  mode = exec", "size = 24  mode = exec"))
+
+
 @story("case 14: a coordinator that is killed while it recovers, time after time, recovers in the end, and all that was acknowledged is done")
 def _():
     def go(node):
