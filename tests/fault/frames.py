@@ -237,7 +237,7 @@ def _():
     return with_node(go)
 
 
-@story("case 9: whoever says that it is a worker and is not is a client: its outcomes with guessed tokens change nothing")
+@story("case 9: whoever says that it is a worker of the node and is not is a client: its outcomes with guessed tokens change nothing, nor do those of a worker from outside")
 def _():
     def go(node):
         until(lambda: node.rows("workers"), 10, "the worker is there")
@@ -253,10 +253,15 @@ def _():
                 said.append(refusal(lambda: w.ask(ask(104, pack((1, pack((1, token), (3, 1), (6, b"forged"))))))))
             finally:
                 w.close()
+        with Wire(where(node), hello=True) as w: # a worker from outside, with every right to be one
+            w.ask(ask(wire.ATTACH, pack((2, "other"), (4, 1), (7, "attached"), (11, os.urandom(16)))))
+            w.send(pack((wire.FRAME_ENVELOPES, pack((9, 4), (104, b"".join(pack((1, pack((1, token), (3, 1), (6, b"forged")))) for token in range(1, 20)))))))
+            answer = [first(v, 105) for n, v in unpack(w.frame()) if n == wire.FRAME_ENVELOPES][0]
+            fields = [number for number, _ in unpack(answer)] # 2: stale
         done = node.troupe("wait", running["id"], "--timeout", "10s")
         result = node.troupe("result", running["id"]).stdout
-        return set(said) == {"NOT_ALLOWED"} and done.returncode == 0 and "forged" not in result and "honest" in result, said, result
-    return with_node(go, pools='  pool "q" { size = 1  mode = exec  queues = {"q"}  command = {"/bin/sh", "-c", "sleep 1; echo honest"} }')
+        return set(said) == {"STATE"} and set(fields) == {2} and done.returncode == 0 and "forged" not in result and "honest" in result, said, answer, result
+    return with_node(go, queues='queue "q" { }\nqueue "other" { }', pools='  pool "q" { size = 1  mode = exec  queues = {"q"}  command = {"/bin/sh", "-c", "sleep 1; echo honest"} }')
 
 
 tell_all()

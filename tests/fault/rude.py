@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """rude.py BUILD [WORD...]: case 7. Who does not read, who sends a byte a second, who never answers, who opens and says nothing: the others do not notice, and memory is bounded.
 TROUPE_LONG=1: until the node closes the slow ones, and 4,000 of them."""
-import os, sys, threading, time
+import os, subprocess, sys, threading, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
@@ -181,6 +181,43 @@ def script(node):
     with open(node.dir + "/raw", "w") as f:
         f.write("#!/bin/sh\nexec %s %s/raw.py %s/given 64\n" % (sys.executable, here, node.dir))
     os.chmod(node.dir + "/raw", 0o755)
+
+
+# A process of its own, which may be silent for a quarter of an hour.
+GUEST = """import os, sys, time
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+from wire import ATTACH, FRAME_ENVELOPES, Wire, ask, pack
+w = Wire(sys.argv[2], hello=True)
+w.send(pack((FRAME_ENVELOPES, ask(ATTACH, pack((2, "q"), (4, 16), (7, "attached"), (11, os.urandom(16)), (12, 900000))))))
+sys.stdin.read()
+"""
+
+
+@story("case 7: workers from outside that take tasks and never say a word, or never read, lose them when their time or their connection is over, and hold up nobody")
+def _():
+    def go(node):
+        def annoy(path):
+            guests = []
+            for _ in range(2):
+                w = Wire(path, hello=True)
+                w.send(pack((wire.FRAME_ENVELOPES, ask(wire.ATTACH, pack((2, "q"), (4, 16), (7, "attached"), (11, os.urandom(16)), (12, 1000))))))
+                guests.append(w)
+            other = subprocess.Popen([sys.executable, "-c", GUEST, here, path], stdin=subprocess.PIPE)
+            until(lambda: len(node.rows("workers")) == 4, 10, "all are there")
+            node.submit("q", [{"payload": "x", "max_attempts": 20} for _ in range(300)])
+
+            def undo():
+                held = until(lambda: [r for r in [node.rows("queue", "show", "q")[0]] if r["done"] >= 700 - 16], 60, "all but what one holds who need not say a word")[0]
+                other.kill()
+                other.wait()
+                until(lambda: node.rows("queue", "show", "q")[0]["done"] == 700, 30, "the rest, when it has gone")
+                for w in guests[:2]:
+                    w.close()
+                return held["running"] <= 16, held
+            return undo
+        return beside(node, annoy)
+    return run(go, queues='queue "q" { backoff_base = "10ms" }', pools='  pool "good" { size = 1  mode = exec  queues = {"q"}  command = {"/bin/true"} }')
 
 
 @story("case 7: a lines program that takes tasks and never answers is killed at their timeout, and what it held is dead by name")

@@ -51,7 +51,7 @@ def stop_one(node, load, role, seconds):
     killed = "hung" in open(node.log).read()
     kill(pid, signal.SIGCONT)
     until(lambda: len(load.ids) > kept + 60, 40, "work goes on afterwards")
-    waits = [took for at, took in load.took if began <= at < began + seconds]
+    waits = [took for at, took in load.took if at < began + seconds and at + took > began] # also one that was under way
     tap.note("%s stopped for %g s: longest submit %.0f ms, p50 %.1f ms, %d tasks ended meanwhile, killed: %s" % (role, seconds, 1e3 * max(waits), 1e3 * percentile(waits, 50), meanwhile, killed))
     itself = role == "coordinator:"
     longest = min(seconds, 2 * PATIENCE) + 3 if itself else 1 # it is asked every PATIENCE
