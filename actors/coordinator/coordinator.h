@@ -94,8 +94,7 @@ struct queue {
 	Troupe__QueueRecord r;          /* name and policy are ours; strings owned */
 	const Troupe__QueuePolicy *configured; /* NULL: not in the configuration */
 	const Troupe__QueuePolicy *policy;     /* that holds */
-	Troupe__QueuePolicy own;               /* policy with what was set at run time */
-	Troupe__RetryPolicy own_retry;
+	Troupe__QueuePolicy *own;              /* with what was set at run time; NULL: nothing was */
 	bool changed;
 	bool gated;                            /* in this turn: may start nothing more */
 	struct stream **streams;        /* by requirement number; NULL where none */
@@ -282,8 +281,8 @@ int queue_remove(struct turn *t, struct coordinator *c, struct queue *q); /* an 
 
 /* --- policy.c --- */
 void queue_policy_use(struct coordinator *c, struct queue *q);           /* after any of what it is made of has changed */
-int queue_policy_check(const Troupe__QueueOrder *o, struct error *e);
-int queue_policy_set(struct coordinator *c, struct queue *q, const Troupe__QueueOrder *o); /* 0 or -ENOMEM */
+int queue_policy_check(struct turn *t, const struct coordinator *c, const struct queue *q, const Troupe__QueueOrder *o, struct error *e); /* q NULL: a new one */
+int queue_policy_set(struct turn *t, struct coordinator *c, struct queue *q, const Troupe__QueueOrder *o); /* after the check. 0 or negative */
 int queue_policy_keep(struct queue *q, const Troupe__QueuePolicy *p, char *const *names, size_t n);
 void queue_policy_free(struct queue *q);
 

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"
+#include "common/wire/policy.h"
 
 static unsigned bucket_of(const char *name)
 {
@@ -211,6 +212,7 @@ static void queue_free(struct queue *q)
 		return;
 	free(q->streams);
 	queue_policy_free(q);
+	policy_free(q->own);
 	text_keep(&q->r.paused_by, NULL);
 	text_keep(&q->r.paused_why, NULL);
 	text_keep(&q->r.draining_by, NULL);

@@ -36,9 +36,9 @@ static int check(const struct order *x, struct error *e)
 			return error_set(e, ERROR_EXISTS, "queue \"%s\" is already there", o->name);
 		if (!queue_name_valid(o->name))
 			return error_set(e, ERROR_BAD_REQUEST, "a queue's name is 1 to %u letters, digits and ._/@+=~-", NAME_MAX_BYTES);
-		return queue_policy_check(o, e);
+		return queue_policy_check(x->t, x->c, x->q, o, e);
 	case TROUPE__QUEUE_ORDER__OP__SET:
-		return queue_policy_check(o, e);
+		return queue_policy_check(x->t, x->c, x->q, o, e);
 	case TROUPE__QUEUE_ORDER__OP__REMOVE:
 		if (x->q->configured)
 			return error_refuse(e, ERROR_STATE, "take it out of the configuration, then troupe reload", "queue %s is in the configuration", o->name);
@@ -105,9 +105,9 @@ static int act(struct order *x)
 	case TROUPE__QUEUE_ORDER__OP__ADD:
 		if (!(x->q = queue_new(c, x->o->name)))
 			return -ENOMEM;
-		return x->o->n_fields ? queue_policy_set(c, x->q, x->o) : 0;
+		return x->o->n_fields ? queue_policy_set(x->t, c, x->q, x->o) : 0;
 	case TROUPE__QUEUE_ORDER__OP__SET:
-		return queue_policy_set(c, x->q, x->o);
+		return queue_policy_set(x->t, c, x->q, x->o);
 	case TROUPE__QUEUE_ORDER__OP__REMOVE:
 		return queue_remove(x->t, c, x->q);
 	case TROUPE__QUEUE_ORDER__OP__PAUSE:
@@ -139,6 +139,7 @@ int on_queue_order(struct turn *t, void *state, const struct message *m)
 	const Troupe__QueueOrder *o = m->env->queue_order;
 	struct order x = { .t = t, .c = state, .m = m, .o = o, .q = queue_find(state, o->name) };
 	struct error e = { 0 };
+	int r = 0;
 	bool needs = o->op != TROUPE__QUEUE_ORDER__OP__ADD && o->op != TROUPE__QUEUE_ORDER__OP__QUIET && o->op != TROUPE__QUEUE_ORDER__OP__UNQUIET;
 	if (needs && !x.q)
 		return queue_unknown(t, x.c, o->name, 0);
@@ -147,14 +148,14 @@ int on_queue_order(struct turn *t, void *state, const struct message *m)
 	else if (x.c->n_queues >= QUEUES_MAX && o->op == TROUPE__QUEUE_ORDER__OP__ADD)
 		error_set(&e, ERROR_BUSY, "there are %u queues already", QUEUES_MAX);
 	else
-		check(&x, &e);
-	if (e.code)
-		return turn_fail(t, &e);
+		r = check(&x, &e);
+	if (e.code || r)
+		return r < 0 ? r : turn_fail(t, &e);
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	Troupe__Done done = TROUPE__DONE__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_OK;
 	env.ok = &done;
-	int r = turn_reply(t, m, &env);
+	r = turn_reply(t, m, &env);
 	const char *name = *o->name ? arena_printf(turn_arena(t), "queue %s", o->name) : "node";
 	if (!r)
 		r = name ? order_event(t, x.c, m, events[o->op], name, o->why) : -ENOMEM;

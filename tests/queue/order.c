@@ -175,7 +175,7 @@ static void read_fields(struct play *p, struct words *w, Troupe__QueueOrder *m)
 	MUST((m->fields = arena_alloc(p->arena, WORDS_MAX * sizeof *m->fields)));
 	for (size_t i = 0; i < w->n; i++) {
 		struct word *x = &w->all[i];
-		if (!x->value || x->taken || !policy_set(p->arena, m->policy, x->text, x->value))
+		if (!x->value || x->taken || !field_set(p->arena, m->policy, x->text, x->value))
 			continue;
 		x->taken = true;
 		m->fields[m->n_fields++] = x->text;
@@ -203,7 +203,7 @@ static void configure(struct play *p, struct words *w, char *body, struct acts *
 	if (!policy)
 		policy = stage_queue(p->s, name);
 	for (size_t i = 0; i < w->n; i++)
-		if (w->all[i].value && !w->all[i].taken && policy_set(p->arena, policy, w->all[i].text, w->all[i].value))
+		if (w->all[i].value && !w->all[i].taken && field_set(p->arena, policy, w->all[i].text, w->all[i].value))
 			w->all[i].taken = true;
 	act_add(a, ACT_RELOAD);
 }

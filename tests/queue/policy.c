@@ -115,7 +115,7 @@ bool retry_set(struct arena *a, Troupe__RetryPolicy *p, const char *name, const 
 	return true;
 }
 
-bool policy_set(struct arena *a, Troupe__QueuePolicy *p, const char *name, const char *value)
+bool field_set(struct arena *a, Troupe__QueuePolicy *p, const char *name, const char *value)
 {
 	const struct { const char *name; uint64_t *ms; } times[] = { { "timeout", &p->timeout_ms }, { "grace", &p->grace_ms }, { "result_ttl", &p->result_ttl_ms },
 		{ "max_age", &p->max_age_ms }, { "ageing", &p->ageing_ms } };

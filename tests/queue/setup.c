@@ -18,7 +18,7 @@ static void set_policy(struct play *p, struct words *w, Troupe__QueuePolicy *pol
 {
 	for (size_t i = 0; i < w->n; i++)
 		if (w->all[i].value && !w->all[i].taken) {
-			if (!policy_set(p->arena, policy, w->all[i].text, w->all[i].value))
+			if (!field_set(p->arena, policy, w->all[i].text, w->all[i].value))
 				wrong("%s is no field of a queue's policy", w->all[i].text);
 			w->all[i].taken = true;
 		}

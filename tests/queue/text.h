@@ -42,7 +42,7 @@ int value_word(const char *s, const char *const *names, size_t n, const char *wh
 #define VALUE_WORD(s, what, ...) __extension__({ static const char *const _names[] = { __VA_ARGS__ }; value_word((s), _names, sizeof _names / sizeof *_names, (what)); })
 
 /* Policies by the names of their fields in the configuration. false: there is no such field. */
-bool policy_set(struct arena *a, Troupe__QueuePolicy *p, const char *name, const char *value);
+bool field_set(struct arena *a, Troupe__QueuePolicy *p, const char *name, const char *value);
 bool retry_set(struct arena *a, Troupe__RetryPolicy *p, const char *name, const char *value);
 Troupe__Rate *value_rate(struct arena *a, const char *s);  /* 10/s, 100/5m, 10/s:20 with a burst of 20, none */
 size_t value_resources(struct arena *a, const char *s, Troupe__Resource ***ret); /* gpu:2,mem:4G */

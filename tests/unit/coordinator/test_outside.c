@@ -485,7 +485,7 @@ START_TEST(who_is_connected_and_silent_loses_its_tasks_and_gets_no_more_until_it
 	ck_assert_uint_eq(stage_state(s, &id)->attempts, 1);
 	ck_assert_uint_eq(given(&ann), 0);
 	HAS(row()->broken, "connected, but has said nothing for 5.0s");
-	HAS(explained(&id), "none of the 1 workers that could take it is connected");
+	HAS(explained(&id), "not even the one worker that could take it is connected");
 	passes(3 * HEARTBEAT);
 	is_done(&ann, token);
 	ck_assert_uint_eq(said(&ann, TROUPE__ENVELOPE__BODY_OUTCOMES_ACK)->outcomes_ack->n_stale, 1);

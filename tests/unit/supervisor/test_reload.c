@@ -66,6 +66,7 @@ static Suite *reload_suite(void)
 {
 	Suite *s = suite_create("reload");
 	TCase *c = tcase_create("scenarios");
+	tcase_set_timeout(c, 60);
 	tcase_add_test(c, a_changed_program_is_stale_until_its_next_start_or_is_restarted);
 	tcase_add_test(c, a_sleeping_temporary_child_sleeps_on_and_an_undefined_one_is_forgotten);
 	tcase_add_test(c, any_tree_turns_into_any_other);
