@@ -376,7 +376,7 @@ START_TEST(a_thousand_of_every_bad_kind_later_it_still_serves)
 		UNTIL(fd_at_end(fds[i]));
 		close(fds[i]);
 	}
-	ck_assert_uint_ge(server.n_closed, before + N);
+	UNTIL(server.n_closed >= before + N); /* the last callbacks may be on their way */
 	serves();
 	end();
 }
