@@ -38,6 +38,10 @@ def chain(node, n):
     return [wire.shown(id) for id in made]
 
 
+def begun(node):
+    return sum(what == "start" for what, _, _ in attempts(node)) if os.path.exists(node.dir + "/attempts") else 0
+
+
 def verdict(node, ids, seconds=60):
     if not node.wait_all(ids, seconds):
         return "not final"
@@ -97,8 +101,9 @@ def _():
     def go(node):
         ids = []
         for _ in range(ROUNDS):
+            before = begun(node)
             ids += node.submit("exec", [{"payload": "0.05"}] * 6) + node.submit("lines", [{"payload": "0.05"}] * 12)
-            until(lambda: any(r["state"] == "running" for r in node.rows("list", "--limit", "50")), 10, "work goes on")
+            until(lambda: begun(node) > before, 20, "work goes on")
             for pid in node.actors("worker:"):
                 kill(pid)
         problem = verdict(node, ids)
@@ -111,8 +116,9 @@ def _():
     def go(node):
         ids = []
         for _ in range(ROUNDS // 2):
-            ids += node.submit("exec", [{"payload": "0.05"}] * 60)
-            until(lambda: sum(r["state"] == "running" for r in node.rows("list", "--limit", "100")) >= 10, 10, "work goes on")
+            before = begun(node)
+            ids += node.submit("exec", [{"payload": "0.3"}] * 30)
+            until(lambda: begun(node) >= before + 10, 20, "work goes on")
             kill(node.process.pid, signal.SIGSTOP)
             for pid in node.actors("worker:"):
                 kill(pid)

@@ -53,7 +53,7 @@ class World:
             with open(node.dir + "/" + name, "w") as f:
                 f.write(text)
             os.chmod(node.dir + "/" + name, 0o755)
-        self.env = {"LD_PRELOAD": build + "/tests/node/libwallclock.so", "WALLCLOCK_SHIFT": node.dir + "/shift"}
+        self.env = {"LD_PRELOAD": build + "/tests/node/libwallclock.so", "WALLCLOCK_SHIFT": node.dir + "/shift", "ASAN_OPTIONS": ASAN[13:]}
 
     def set(self, seconds):
         with open(self.node.dir + "/shift.new", "w") as f:

@@ -45,7 +45,7 @@ class Faulty:
         with open(node.dir + "/worker", "w") as f:
             f.write('#!/bin/sh\nLD_PRELOAD=%s/tests/fault/libinject.so INJECT=%s/inject.worker INJECT_PATH=%s/state %s exec %s/libexec/troupe-worker\n' % (build, node.dir, node.dir, ASAN, build))
         os.chmod(node.dir + "/worker", 0o755)
-        self.env = {"LD_PRELOAD": build + "/tests/fault/libinject.so", "INJECT": node.dir + "/inject.trouped", "INJECT_PATH": node.dir + "/state"}
+        self.env = {"LD_PRELOAD": build + "/tests/fault/libinject.so", "INJECT": node.dir + "/inject.trouped", "INJECT_PATH": node.dir + "/state", "ASAN_OPTIONS": ASAN[13:]}
         self.acknowledged = []
 
     def start(self):
