@@ -810,7 +810,7 @@ START_TEST(every_key_of_a_policy_can_be_set_while_the_node_runs)
 		o.policy = policy;
 		o.fields = fields;
 		o.n_fields = 1;
-		ck_assert_msg(queue_policy_check(&o, &e) == 0, "%s: %s", *key, e.text);
+		ck_assert_msg(queue_policy_check(s->turn, s->c, NULL, &o, &e) == 0, "%s: %s", *key, e.text);
 	}
 	policy_free(policy);
 }
