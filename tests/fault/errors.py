@@ -131,6 +131,8 @@ def run(role, cases):
     try:
         faulty.start()
         faulty.work()
+        if faulty.node.is_sanitized(): # which has an allocator of its own
+            cases = [case for case in cases if case[0] != "malloc"]
         bad, met = sweep(faulty, role, cases)
         up = faulty.node.troupe("tree").stdout
         return not bad and met >= len(cases) * len(PASSES) * 0.7 and "failed" not in up, *[line for b in bad[:3] for line in b], met, up

@@ -125,7 +125,7 @@ def images(node, n, *more):
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     subprocess.run(["rm", "-rf", work])
     counts = re.search(r"(\d+) syncs, (\d+) images, (\d+) refused, (\d+) tasks acknowledged, looked for (\d+) times, highest token (\d+), (\d+) wrong", done.stdout)
-    tap.note("POWER_SEED=%d %s" % (seed, counts.group(0) if counts else "no images"))
+    tap.note("POWER_SEED=%d %s" % (seed, counts.group(0) if counts else "image ended with %d" % done.returncode))
     return done.returncode, done.stdout + done.stderr, [int(x) for x in counts.groups()] if counts else [0] * 7
 
 
