@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -21,6 +22,8 @@
 #include "supervisor/node.h"
 #include "supervisor/privilege.h"
 
+#define LOCK_PAUSE_MS 10
+#define LOCK_TRIES 200u
 #define LOOK_EVERY_MS 10000u
 #define INCARNATION_BLOCK 1000000
 
@@ -135,6 +138,18 @@ static int identity(struct node *n, uint64_t *ret_incarnation, struct error *e)
 	return 0;
 }
 
+/* Of a trouped that was killed just when it made a child, the child has the lock until its exec. */
+static int lock_take(const char *path, int *ret_fd, pid_t *ret_owner)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
+	int r = file_lock(path, ret_fd, ret_owner);
+	for (unsigned i = 0; r == ERROR_EXISTS && *ret_owner > 0 && kill(*ret_owner, 0) != 0 && errno == ESRCH && i < LOCK_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		r = file_lock(path, ret_fd, ret_owner);
+	}
+	return r;
+}
+
 static int prepare(struct node *n, uint64_t *ret_incarnation)
 {
 	struct error e = { 0 };
@@ -149,13 +164,13 @@ static int prepare(struct node *n, uint64_t *ret_incarnation)
 		return 77;
 	}
 	snprintf(path, sizeof path, "%s/lock", n->config->state_dir);
-	int r = file_lock(path, &n->state_lock, &owner);
+	int r = lock_take(path, &n->state_lock, &owner);
 	if (r) {
 		log_error(r == ERROR_EXISTS ? "another trouped has this state directory" : "cannot lock the state directory", LOG_S("path", path), LOG_I("pid", owner));
 		return r == ERROR_EXISTS ? 69 : 73;
 	}
 	snprintf(path, sizeof path, "%s/lock", n->config->run_dir);
-	r = file_lock(path, &n->run_lock, &owner);
+	r = lock_take(path, &n->run_lock, &owner);
 	if (r) {
 		log_error(r == ERROR_EXISTS ? "another trouped has this run directory" : "cannot lock the run directory", LOG_S("path", path), LOG_I("pid", owner));
 		return r == ERROR_EXISTS ? 69 : 73;
