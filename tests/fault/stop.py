@@ -7,7 +7,7 @@ import wire
 from measure import percentile
 from node import Node, attempts, kill, until
 from stories import build, story, tap, tell_all
-from wire import Wire, ask, receipts, shown, submit, task, where
+from wire import Wire, ask, first, pack, receipts, shown, submit, task, unpack, where
 
 LONG = "TROUPE_LONG" in os.environ
 PATIENCE = 10 # of the supervisor with who does not answer its ping
@@ -102,6 +102,56 @@ def wrong_results(node, ids, rows):
 
 ROLES = {"worker:exec": "an exec worker keeps its own task and holds up nobody", "worker:lines": "a lines worker keeps what it has begun, and its sibling takes the rest",
          "coordinator:": "the coordinator delays submits, and nothing is lost or done twice", "front:": "the front is missed by new clients only", "topic:": "nobody waits for the event log"}
+class Guest:
+    """A worker from outside, with a heartbeat of a second."""
+
+    def __init__(self, node):
+        self.wire = Wire(where(node), hello=True, patience=20)
+        self.wire.send(pack((wire.FRAME_ENVELOPES, ask(wire.ATTACH, pack((2, "guests"), (4, 1), (7, "attached"), (11, os.urandom(16)), (12, 1000))))))
+
+    def hear(self, verb):
+        """The next message of this kind."""
+        while True:
+            for number, envelope in unpack(self.wire.frame()):
+                body = first(envelope, verb) if number == wire.FRAME_ENVELOPES else None
+                if body is not None:
+                    return body
+
+    def say(self, verb, body):
+        self.wire.send(pack((wire.FRAME_ENVELOPES, pack((9, 4), (verb, body)))))
+
+    def take(self):
+        """The token of the task that it is given, which it begins."""
+        token = first(first(self.hear(wire.RUN), 1), 1)
+        self.say(103, pack((1, token)))
+        return token
+
+    def end(self, token, result):
+        """What becomes of its outcome: (tokens that are taken, tokens that are refused)."""
+        self.say(104, pack((1, pack((1, token), (3, 1), (6, result)))))
+        answer = unpack(self.hear(105))
+        return [value for number, value in answer if number == 1], [value for number, value in answer if number == 2]
+
+
+@story("case 2: a worker from outside that was silent for longer than its heartbeat has lost its task; its late result is refused by its token, the other's is kept")
+def _():
+    node = Node(build, 'queue "guests" { backoff_base = "10ms" }', '  child "idle" { command = {"/bin/sleep", "1000"} }')
+    try:
+        node.start()
+        silent = Guest(node)
+        id = node.submit("guests", [{"payload": "x"}])[0]
+        old = silent.take()
+        until(lambda: node.rows("get", id)[0]["state"] != "running", 10, "it is taken from the silent one")
+        other = Guest(node)
+        new = other.take()
+        taken, late = other.end(new, b"in time"), silent.end(old, b"too late")
+        row = node.rows("get", id)[0]
+        result = node.troupe("result", id).stdout
+        return new > old and len(taken[0]) == 1 and not taken[1] and not late[0] and len(late[1]) == 1 and result == "in time" and row["state"] == "done", old, new, taken, late, result, row
+    finally:
+        node.remove()
+
+
 if not LONG:
     story("case 2: a process of any kind stands still for a second: only the coordinator delays submits, and nothing is lost or done twice")(lambda: stopped(ROLES, 1))
 for seconds in (10, 60) if LONG else ():
