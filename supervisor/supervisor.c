@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
@@ -141,10 +141,9 @@ static int identity(struct node *n, uint64_t *ret_incarnation, struct error *e)
 /* Of a trouped that was killed just when it made a child, the child has the lock until its exec. */
 static int lock_take(const char *path, int *ret_fd, pid_t *ret_owner)
 {
-	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_MS * 1000000 };
 	int r = file_lock(path, ret_fd, ret_owner);
 	for (unsigned i = 0; r == ERROR_EXISTS && *ret_owner > 0 && kill(*ret_owner, 0) != 0 && errno == ESRCH && i < LOCK_TRIES; i++) {
-		nanosleep(&pause, NULL);
+		poll(NULL, 0, LOCK_PAUSE_MS);
 		r = file_lock(path, ret_fd, ret_owner);
 	}
 	return r;
