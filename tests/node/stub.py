@@ -49,11 +49,11 @@ if "never" in options:
 time.sleep(float(options.get("ready", 0)))
 if "orphan" in options:
     orphan()
-note("ready")
-line.send(packet(20))
-if "link" in options: # to a child's present life, perhaps trapping
+if "link" in options: # to a child's present life, perhaps trapping; before READY, so that whoever waits for it knows the link is made
     who, _, trap = options["link"].partition(",")
     line.send(packet(32, b"\x0a" + bytes([len(who)]) + who.encode() + (b"\x18\x01" if trap else b"")))
+note("ready")
+line.send(packet(20))
 if "flood" in options:
     for _ in range(int(options["flood"])):
         os.write(2, (b"x" * 63 + b"\n") * 16384)
