@@ -135,14 +135,14 @@ static int check_open(struct bulk *b, struct item *i)
 	if (q->r.draining)
 		return error_refuse(&b->e, ERROR_STATE, "troupe queue resume ends it", "queue %s takes nothing more, it is drained by %s%s%s", q->name,
 		              *q->r.draining_by ? q->r.draining_by : "somebody", *q->r.draining_why ? ": " : "", q->r.draining_why);
-	uint64_t n = 1, bytes = spec_size(i->spec);
-	for (size_t k = 0; k < b->n; k++)
-		if (b->items[k].queue == q && !b->items[k].existing) {
-			n++;
-			bytes += spec_size(b->items[k].spec);
-		}
-	bool capped = q->policy->max_tasks || q->policy->max_bytes || (q->policy->max_age_ms && n == 1);
-	int r = capped ? limit_admit(b->t, b->c, i->queue, n, bytes, &b->e) : 0;
+	const struct item *before = NULL;
+	for (size_t k = b->n; k && !before; k--)
+		if (b->items[k - 1].queue == q && !b->items[k - 1].existing)
+			before = &b->items[k - 1];
+	i->nth = (before ? before->nth : 0) + 1;
+	i->bytes = (before ? before->bytes : 0) + spec_size(i->spec);
+	bool capped = q->policy->max_tasks || q->policy->max_bytes || (q->policy->max_age_ms && i->nth == 1);
+	int r = capped ? limit_admit(b->t, b->c, i->queue, i->nth, i->bytes, &b->e) : 0;
 	b->e.index = (uint32_t)b->n + 1;
 	return r;
 }
@@ -242,22 +242,19 @@ static int check_item(struct bulk *b, const Troupe__TaskSpec *s)
 
 /* --- what changes in memory, once nothing can be refused any more --- */
 
+/* Room for all that come to a queue: its last item knows how many. */
 static int drop_for(struct bulk *b)
 {
 	int r = 0;
-	for (size_t i = 0; i < b->n && !r; i++) {
-		struct queue *q = b->items[i].queue;
-		uint64_t n = 0, bytes = 0;
-		bool first = !b->items[i].existing && q->policy->full == TROUPE__QUEUE_POLICY__FULL__DROP_OLDEST;
-		for (size_t k = 0; k < i && first; k++)
-			first = b->items[k].queue != q || b->items[k].existing;
-		for (size_t k = i; k < b->n && first; k++)
-			if (b->items[k].queue == q && !b->items[k].existing) {
-				n++;
-				bytes += spec_size(b->items[k].spec);
-			}
-		if (n)
-			r = limit_drop(b->t, b->c, q, n, bytes);
+	for (size_t i = b->n; i && !r; i--) {
+		const struct item *last = &b->items[i - 1];
+		struct queue *q = last->queue;
+		if (last->existing || q->policy->full != TROUPE__QUEUE_POLICY__FULL__DROP_OLDEST)
+			continue;
+		for (size_t k = i; k < b->n && last; k++)
+			if (b->items[k].queue == q && !b->items[k].existing)
+				last = NULL;
+		r = last ? limit_drop(b->t, b->c, q, last->nth, last->bytes) : 0;
 	}
 	return r;
 }

@@ -10,6 +10,7 @@ struct item {
 	struct stream *stream;
 	struct id id;
 	uint64_t seq, due_ms, at_wall_ms;
+	uint64_t nth, bytes;             /* of those that come to its queue, with those before it */
 	uint32_t blocked;
 	bool existing, has_children, replaces;
 	struct id replaced;              /* a task that gives way: unique_mode REPLACE */
