@@ -2,4 +2,4 @@
 
 #include <stddef.h>
 
-const char *volatile crash_words;
+_Thread_local const char *volatile crash_words;

@@ -224,8 +224,10 @@ void check_all(struct sim *s)
 	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
 	env.check_store = &m;
 	const Troupe__Envelope *answer = stage_ask(s->stage, &me, &env);
-	if (!answer && s->stage->refusal.code == ERROR_BUSY) /* something became due in its turn */
+	if (!answer && s->stage->refusal.code == ERROR_BUSY) { /* something became due in its turn, and may have been given to a worker */
+		deliver_sent(s);
 		answer = stage_ask(s->stage, &me, &env);
+	}
 	if (!answer)
 		broken(s, "I8", "the store cannot be checked: %s", s->stage->refusal.text);
 	if (answer->store_checked->problems)

@@ -100,7 +100,7 @@ static void hear_of_the_dead(struct sim *s)
 	}
 }
 
-static void deliver_sent(struct sim *s)
+void deliver_sent(struct sim *s)
 {
 	struct stage *g = s->stage;
 	for (size_t i = 0; i < g->n_sent; i++) {
@@ -316,6 +316,10 @@ static bool at_rest(struct sim *s)
 /* What never comes to rest, for whoever reads the trace. */
 static void say_unrest(struct sim *s)
 {
+	for (const struct worker *w = s->stage->c->workers; w; w = w->next)
+		for (const struct lease *l = w->leases; l; l = l->next)
+			say(s, "%s.%llu has token %llu (task %u)%s%s", w->address, (unsigned long long)w->incarnation, (unsigned long long)l->token, (unsigned)(task_of(s, l->id.b) - s->tasks),
+			    l->started ? ", begun" : "", l->cancel ? ", cancelled" : "");
 	for (unsigned i = 0; i < s->n_tasks; i++) {
 		struct sim_task *t = &s->tasks[i];
 		Troupe__TaskState state = stage_state_of(s->stage, &t->id);

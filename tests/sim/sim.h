@@ -109,7 +109,7 @@ struct sim {
 	unsigned n_batches;
 	bool calm;                   /* nothing breaks any more */
 	bool verbose;
-	char trace[256][160];
+	char trace[256][400];
 	unsigned n_trace;
 	uint64_t n_crashes, n_deaths, n_attempts, n_turns;
 };
@@ -135,6 +135,8 @@ void client_read(struct sim *s, struct sim_client *c); /* one packet */
 void client_disconnect(struct sim *s, struct sim_client *c);
 void client_promised(struct sim *s, struct sim_client *c, const Troupe__Envelope *env);
 void client_settle(struct sim *s, struct sim_client *c);   /* only what is left to do: sends again, resumes queues */
+
+void deliver_sent(struct sim *s);   /* what the turn that was committed last says, to whoever lives */
 
 void check_commit(struct sim *s);   /* what must hold after every commit */
 void check_all(struct sim *s);      /* every task, and the store against itself */

@@ -173,6 +173,44 @@ static void forget_told(struct life *w, const uint64_t *tokens, size_t n)
 	}
 }
 
+static void numbers(char *text, size_t size, const char *what, const uint64_t *all, size_t n)
+{
+	size_t at = strlen(text);
+	at += (size_t)snprintf(text + at, size - at, "%s", n ? what : "");
+	for (size_t i = 0; i < n && at + 24 < size; i++)
+		at += (size_t)snprintf(text + at, size - at, " %llu", (unsigned long long)all[i]);
+}
+
+static void say_heard(struct sim *s, const struct life *w, const Troupe__Envelope *env)
+{
+	char text[300] = "";
+	size_t at = 0;
+	switch (env->body_case) {
+	case TROUPE__ENVELOPE__BODY_RUN:
+		for (size_t i = 0; i < env->run->n_tasks && at + 40 < sizeof text; i++)
+			at += (size_t)snprintf(text + at, sizeof text - at, " run %llu: task %u", (unsigned long long)env->run->tasks[i]->token,
+			                       (unsigned)(task_of(s, env->run->tasks[i]->id.data) - s->tasks));
+		break;
+	case TROUPE__ENVELOPE__BODY_OUTCOMES_ACK:
+		numbers(text, sizeof text, " ack", env->outcomes_ack->tokens, env->outcomes_ack->n_tokens);
+		numbers(text, sizeof text, " stale", env->outcomes_ack->stale, env->outcomes_ack->n_stale);
+		break;
+	case TROUPE__ENVELOPE__BODY_ATTACHED:
+		numbers(text, sizeof text, " committed", env->attached->committed, env->attached->n_committed);
+		numbers(text, sizeof text, " attached, abort", env->attached->abort, env->attached->n_abort);
+		break;
+	case TROUPE__ENVELOPE__BODY_ABORT:
+		numbers(text, sizeof text, " abort", env->abort->tokens, env->abort->n_tokens);
+		break;
+	case TROUPE__ENVELOPE__BODY_REVOKE:
+		numbers(text, sizeof text, " revoke", env->revoke->tokens, env->revoke->n_tokens);
+		break;
+	default:
+		break;
+	}
+	say(s, "%s.%llu hears %d:%s", w->address, (unsigned long long)w->incarnation, (int)env->body_case, text);
+}
+
 void worker_read(struct sim *s, struct life *w)
 {
 	struct packet *p = fifo_take(&w->socket.from_coordinator);
@@ -181,7 +219,7 @@ void worker_read(struct sim *s, struct life *w)
 	if (!p || !arena || message_decode(&troupe__envelope__descriptor, p->data, p->len, arena, &m, NULL))
 		broken(s, "wire", "a message to a worker does not decode");
 	const Troupe__Envelope *env = (Troupe__Envelope *)m;
-	say(s, "%s.%llu hears %d, %zu bytes", w->address, (unsigned long long)w->incarnation, (int)env->body_case, p->len);
+	say_heard(s, w, env);
 	switch (env->body_case) {
 	case TROUPE__ENVELOPE__BODY_RUN:
 		for (size_t i = 0; i < env->run->n_tasks; i++)
@@ -339,6 +377,8 @@ static void end(struct sim *s, struct life *w, struct run *r)
 	struct sim_task *t = r->task;
 	if (t->live != w)
 		broken(s, "simulation", "an attempt of %u that is not alive ends", (unsigned)(t - s->tasks));
+	say(s, "%s.%llu ends %llu: task %u, class %d%s", w->address, (unsigned long long)w->incarnation, (unsigned long long)r->token, (unsigned)(t - s->tasks), (int)r->class,
+	    r->taken ? ", taken" : "");
 	t->live = NULL;
 	r->state = RUN_ENDED;
 	if (r->class == TROUPE__EXIT_CLASS__EXIT_DONE && t->n_done < ELEMENTS(t->done_tokens))
@@ -358,6 +398,7 @@ static void begin(struct sim *s, struct life *w, struct run *r)
 	if (t->no_token_from && !t->retry_asked && r->token >= t->no_token_from)
 		broken(s, "cancel", "task %u begins again (token %llu) after its cancel was answered", n, (unsigned long long)r->token);
 	check_begin(s, t);
+	say(s, "%s.%llu begins %llu: task %u", w->address, (unsigned long long)w->incarnation, (unsigned long long)r->token, n);
 	t->live = w;
 	t->n_begun++;
 	r->state = RUN_RUNNING;
