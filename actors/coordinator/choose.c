@@ -240,6 +240,17 @@ static int feed_all(struct turn *t, struct coordinator *c, bool prefetch)
 
 /* --- RUN --- */
 
+/* What an assignment takes in a message, at most. To measure it exactly would cost as much as to pack it. */
+static size_t assignment_bound(const Troupe__Assignment *a)
+{
+	size_t n = 1024 + a->payload.len + strlen(a->content_type) + strlen(a->traceparent); /* names, numbers */
+	for (size_t i = 0; i < a->n_argv; i++)
+		n += a->argv[i].len + 8;
+	for (size_t i = 0; i < a->n_tags; i++)
+		n += strlen(a->tags[i]) + 8;
+	return n;
+}
+
 static int say_run(struct turn *t, struct coordinator *c, struct worker *w)
 {
 	int r = 0;
@@ -248,8 +259,8 @@ static int say_run(struct turn *t, struct coordinator *c, struct worker *w)
 		Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 		size_t bytes = 0, n = 0;
 		while (i + n < w->n_run) {
-			bytes += troupe__assignment__get_packed_size(w->run[i + n]) + 16;
-			if (n && bytes > c->frame_max / 2)
+			bytes += assignment_bound(w->run[i + n]);
+			if (n && bytes > c->frame_max / 4 * 3)
 				break;
 			n++;
 		}

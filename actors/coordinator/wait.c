@@ -153,6 +153,13 @@ static int by_peer(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* What one takes in a message, at most: names and numbers, and what has no limit of its own. */
+static size_t notice_bound(const Troupe__Task *task)
+{
+	const Troupe__Outcome *o = task->outcome;
+	return 1024 + strlen(task->last_error) + (o ? strlen(o->error) + o->output.len + o->stderr_tail.len : 0);
+}
+
 /* One message for as many as fit. */
 static int say_notices(struct turn *t, struct coordinator *c)
 {
@@ -170,8 +177,8 @@ static int say_notices(struct turn *t, struct coordinator *c)
 		uint64_t peer = c->notices[i].peer;
 		out.tasks = tasks;
 		while (i < c->n_notices && c->notices[i].peer == peer) {
-			bytes += troupe__task__get_packed_size(c->notices[i].task) + 16;
-			if (out.n_tasks && bytes > c->frame_max / 2)
+			bytes += notice_bound(c->notices[i].task);
+			if (out.n_tasks && bytes > c->frame_max / 4 * 3)
 				break;
 			out.tasks[out.n_tasks++] = c->notices[i++].task;
 		}
