@@ -1,191 +1,18 @@
 /* Durable no-op tasks a second, from submit to the news that they are done: 256 bytes of payload, clients and workers in processes of their own. Lines workers beside
  * the bare pipeline (pipeline.h) in turns; exec workers beside loops of posix_spawn and wait. A client submits each task alone, as the pipeline does, or all
  * that it may at this moment in one Submit. usage: e2e [ROUNDS [SECONDS]] */
-#include <lmdb.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "common/base/cleanup.h"
-#include "common/base/clock.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/load.h"
 #include "tests/bench/pipeline.h"
 
 #define ROUNDS_MAX 32
-#define CLIENTS_MAX 16
-#define CHUNK_MAX 1000
-#define LANES 2
-#define WARM_S 0.4
-
-struct counts { _Atomic uint64_t finished[CLIENTS_MAX]; };
-struct shape { unsigned n, outstanding, at_once; };             /* n clients and n workers; at_once: max of a lines program, 0: exec */
-struct result { double rate, batch, coordinator_us, workers_us, clients_us; }; /* tasks a second, tasks a commit, CPU a task */
-
-/* --- a client --- */
-
-static struct { struct client *c; struct counts *counts; unsigned index; size_t flying; uint8_t payload[PAYLOAD]; } cl;
-
-static void on_answer(void *ctx, const struct client_answer *a)
-{
-	if (a->error)
-		fprintf(stderr, "submit: %s\n", a->error->text);
-	MUST(!a->error);
-}
-
-static void on_push(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env)
-{
-	if (env->body_case != TROUPE__ENVELOPE__BODY_FINISHED)
-		return;
-	for (size_t i = 0; i < env->finished->n_tasks; i++)
-		MUST(env->finished->tasks[i]->state == TROUPE__TASK_STATE__DONE);
-	cl.flying -= env->finished->n_tasks;
-	cl.counts->finished[cl.index] += env->finished->n_tasks;
-}
-
-static void submit(size_t n)
-{
-	static struct id ids[CHUNK_MAX];
-	static Troupe__TaskSpec specs[CHUNK_MAX], *tasks[CHUNK_MAX];
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	Troupe__Submit submit = TROUPE__SUBMIT__INIT;
-	struct client_request r = { .to = "coordinator:main", .env = &env, .on_answer = on_answer };
-	struct error e;
-	for (size_t i = 0; i < n; i++) {
-		spec_init(cl.c, &specs[i], &ids[i], "noop", cl.payload, sizeof(cl.payload));
-		tasks[i] = &specs[i];
-	}
-	submit.tasks = tasks;
-	submit.n_tasks = n;
-	submit.notify = true;
-	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
-	env.submit = &submit;
-	MUST(client_start(cl.c, &r, &e) == 0);
-	cl.flying += n;
-}
-
-static _Noreturn void client_loop(const struct bench_node *n, struct counts *counts, unsigned index, struct shape s, bool together)
-{
-	size_t outstanding = s.outstanding / s.n;
-	memset(cl.payload, 'x', sizeof(cl.payload));
-	cl.counts = counts;
-	cl.index = index;
-	cl.c = node_client(n, on_push, NULL);
-	node_workers_await(cl.c, s.n, 0);
-	for (;;) {
-		while (cl.flying < outstanding) {
-			size_t room = outstanding - cl.flying;
-			submit(!together ? 1 : room < CHUNK_MAX ? room : CHUNK_MAX);
-		}
-		MUST(client_poll(cl.c, TIME_NEVER) == 0);
-	}
-}
-
-/* --- one run of the node --- */
-
-static uint64_t finished(const struct counts *c)
-{
-	uint64_t n = 0;
-	for (unsigned i = 0; i < CLIENTS_MAX; i++)
-		n += c->finished[i];
-	return n;
-}
-
-/* Of the coordinator's store so far. */
-static uint64_t commits(const struct bench_node *n)
-{
-	char dir[160];
-	MDB_env *env;
-	MDB_envinfo info;
-	snprintf(dir, sizeof(dir), "%s/state/actors/coordinator/main", n->dir);
-	MUST(mdb_env_create(&env) == 0 && mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0 && mdb_env_info(env, &info) == 0);
-	mdb_env_close(env);
-	return info.me_last_txnid;
-}
-
-static double workers_cpu_s(const struct bench_node *n, unsigned workers)
-{
-	double s = 0;
-	for (unsigned i = 1; i <= workers; i++) {
-		char name[32];
-		snprintf(name, sizeof(name), "worker:noop/%u", i);
-		s += process_cpu_s(node_child(n, name));
-	}
-	return s;
-}
-
-static double sum_cpu_s(const pid_t *pids, unsigned n)
-{
-	double s = 0;
-	for (unsigned i = 0; i < n; i++)
-		s += process_cpu_s(pids[i]);
-	return s;
-}
-
-static struct result node_run(struct shape s, bool together, double seconds)
-{
-	struct bench_node n;
-	struct counts *counts = bench_shared(sizeof(*counts));
-	pid_t clients[CLIENTS_MAX];
-	char pool[512];
-	if (s.at_once)
-		snprintf(pool, sizeof(pool), "  pool \"noop\" { size = %u  mode = lines  command = {\"%s\", \"%u\"} }", s.n, NOOP_PROGRAM, s.at_once);
-	else
-		snprintf(pool, sizeof(pool), "  pool \"noop\" { size = %u  mode = exec  command = {\"/bin/true\"} }", s.n);
-	node_start(&n, "queue \"noop\" { }", pool, false);
-	for (unsigned i = 0; i < s.n; i++)
-		if ((clients[i] = bench_child()) == 0)
-			client_loop(&n, counts, i, s, together);
-	for (uint64_t end_ms = clock_mono_ms() + 20000; finished(counts) == 0; pass(0.005))
-		MUST(clock_mono_ms() < end_ms);
-
-	pass(WARM_S);
-	pid_t coordinator = node_child(&n, "coordinator:main");
-	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_cpu_s(&n, s.n), cu = sum_cpu_s(clients, s.n);
-	uint64_t from = finished(counts), from_commit = commits(&n);
-	pass(seconds);
-	double tasks = (double)(finished(counts) - from), us = now_us() - from_us, turns = (double)(commits(&n) - from_commit);
-	co = process_cpu_s(coordinator) - co;
-	wo = workers_cpu_s(&n, s.n) - wo;
-	cu = sum_cpu_s(clients, s.n) - cu;
-	for (unsigned i = 0; i < s.n; i++)
-		bench_reap(clients[i]);
-	node_stop(&n);
-	munmap(counts, sizeof(*counts));
-	MUST(tasks > 0 && turns > 0);
-	return (struct result){ tasks / us * 1e6, 2 * tasks / turns, co * 1e6 / tasks, wo * 1e6 / tasks, cu * 1e6 / tasks };
-}
-
-/* --- the bare loops beside exec --- */
-
-static double spawn_run(double seconds)
-{
-	struct counts *counts = bench_shared(sizeof(*counts));
-	pid_t lanes[LANES];
-	for (unsigned i = 0; i < LANES; i++)
-		if ((lanes[i] = bench_child()) == 0)
-			for (;;) {
-				static char *argv[] = { (char *)"true", NULL };
-				pid_t pid;
-				MUST(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) == 0 && waitpid(pid, NULL, 0) == pid);
-				counts->finished[i]++;
-			}
-	pass(0.1);
-	double from_us = now_us();
-	uint64_t from = finished(counts);
-	pass(seconds);
-	double rate = (double)(finished(counts) - from) / (now_us() - from_us) * 1e6;
-	for (unsigned i = 0; i < LANES; i++)
-		bench_reap(lanes[i]);
-	munmap(counts, sizeof(*counts));
-	return rate;
-}
 
 /* --- the table --- */
 
-static double middle(const struct result *r, unsigned rounds, size_t offset)
+static double middle(const struct load_result *r, unsigned rounds, size_t offset)
 {
 	double v[ROUNDS_MAX];
 	for (unsigned i = 0; i < rounds; i++)
@@ -193,7 +20,7 @@ static double middle(const struct result *r, unsigned rounds, size_t offset)
 	return median(v, rounds);
 }
 
-static void row(struct shape s, const char *how, const struct result *node, const double *bare, unsigned rounds)
+static void row(struct load_shape s, const char *how, const struct load_result *node, const double *bare, unsigned rounds)
 {
 	double ratios[ROUNDS_MAX], rates[ROUNDS_MAX];
 	char what[16] = "exec";
@@ -205,24 +32,24 @@ static void row(struct shape s, const char *how, const struct result *node, cons
 		snprintf(what, sizeof(what), "lines %u", s.at_once);
 	double ratio = median(ratios, rounds); /* sorts */
 	printf("%-10s %u + %u %6u  %-9s | %9.0f | %9.0f | %.2f (%.2f to %.2f) | %5.0f | %7.1f %7.1f %7.1f\n", what, s.n, s.n, s.outstanding, how, median(rates, rounds),
-	       middle(node, rounds, offsetof(struct result, rate)), ratio, ratios[0], ratios[rounds - 1], middle(node, rounds, offsetof(struct result, batch)),
-	       middle(node, rounds, offsetof(struct result, coordinator_us)), middle(node, rounds, offsetof(struct result, workers_us)), middle(node, rounds, offsetof(struct result, clients_us)));
+	       middle(node, rounds, offsetof(struct load_result, rate)), ratio, ratios[0], ratios[rounds - 1], middle(node, rounds, offsetof(struct load_result, batch)),
+	       middle(node, rounds, offsetof(struct load_result, coordinator_us)), middle(node, rounds, offsetof(struct load_result, workers_us)), middle(node, rounds, offsetof(struct load_result, clients_us)));
 }
 
 int main(int argc, char **argv)
 {
-	static const struct shape shapes[] = { { 1, 256, 512 }, { 1, 1024, 512 }, { 4, 256, 512 }, { 4, 1024, 512 }, { 1, 256, 1 }, { 4, 256, 1 }, { LANES, 64, 0 } };
-	static struct result node[ELEMENTS(shapes)][2][ROUNDS_MAX];
+	static const struct load_shape shapes[] = { { 1, 256, AT_ONCE }, { 1, 1024, AT_ONCE }, { 4, 256, AT_ONCE }, { 4, 1024, AT_ONCE }, { 1, 256, 1 }, { 4, 256, 1 }, { LANES, 64, 0 } };
+	static struct load_result node[ELEMENTS(shapes)][2][ROUNDS_MAX];
 	static double bare[ELEMENTS(shapes)][ROUNDS_MAX];
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 5;
 	double seconds = argc > 2 ? atof(argv[2]) : 1.5;
 	MUST(rounds >= 1 && rounds <= ROUNDS_MAX && seconds > 0);
 	for (unsigned r = 0; r < rounds; r++)
 		for (unsigned i = 0; i < ELEMENTS(shapes); i++) {
-			struct shape s = shapes[i];
+			struct load_shape s = shapes[i];
 			bare[i][r] = s.at_once ? pipeline_run(&transport_raw, s.n, s.outstanding, seconds).rate : spawn_run(seconds);
 			for (unsigned together = 0; together < 2; together++)
-				node[i][together][r] = node_run(s, together, seconds);
+				node[i][together][r] = load_run(s, together, seconds);
 		}
 	printf("e2e: %u rounds of %.1f s each, medians; bare: the raw pipeline, or posix_spawn and wait on %u lanes\n", rounds, seconds, LANES);
 	printf("%-33s | %9s | %9s | %-20s | batch | CPU us a task: coordinator, workers, clients\n", "workers, clients+workers, flying", "bare/s", "node/s", "node/bare (range)");

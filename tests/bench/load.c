@@ -1,0 +1,180 @@
+#include "tests/bench/load.h"
+
+#include <lmdb.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/base/clock.h"
+
+#define CLIENTS_MAX 16
+#define CHUNK_MAX 1000
+#define WARM_S 0.4
+
+struct counts { _Atomic uint64_t finished[CLIENTS_MAX]; };
+
+/* --- a client --- */
+
+static struct { struct client *c; struct counts *counts; unsigned index; size_t flying; uint8_t payload[LOAD_PAYLOAD]; } cl;
+
+static void on_answer(void *ctx, const struct client_answer *a)
+{
+	if (a->error)
+		fprintf(stderr, "submit: %s\n", a->error->text);
+	MUST(!a->error);
+}
+
+static void on_push(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env)
+{
+	if (env->body_case != TROUPE__ENVELOPE__BODY_FINISHED)
+		return;
+	for (size_t i = 0; i < env->finished->n_tasks; i++)
+		MUST(env->finished->tasks[i]->state == TROUPE__TASK_STATE__DONE);
+	cl.flying -= env->finished->n_tasks;
+	cl.counts->finished[cl.index] += env->finished->n_tasks;
+}
+
+static void submit(size_t n)
+{
+	static struct id ids[CHUNK_MAX];
+	static Troupe__TaskSpec specs[CHUNK_MAX], *tasks[CHUNK_MAX];
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	Troupe__Submit submit = TROUPE__SUBMIT__INIT;
+	struct client_request r = { .to = "coordinator:main", .env = &env, .on_answer = on_answer };
+	struct error e;
+	for (size_t i = 0; i < n; i++) {
+		spec_init(cl.c, &specs[i], &ids[i], "noop", cl.payload, sizeof(cl.payload));
+		tasks[i] = &specs[i];
+	}
+	submit.tasks = tasks;
+	submit.n_tasks = n;
+	submit.notify = true;
+	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
+	env.submit = &submit;
+	MUST(client_start(cl.c, &r, &e) == 0);
+	cl.flying += n;
+}
+
+static _Noreturn void client_loop(const struct bench_node *n, struct counts *counts, unsigned index, struct load_shape s, bool together)
+{
+	size_t outstanding = s.outstanding / s.n;
+	memset(cl.payload, 'x', sizeof(cl.payload));
+	cl.counts = counts;
+	cl.index = index;
+	cl.c = node_client(n, on_push, NULL);
+	node_workers_await(cl.c, s.n, 0);
+	for (;;) {
+		while (cl.flying < outstanding) {
+			size_t room = outstanding - cl.flying;
+			submit(!together ? 1 : room < CHUNK_MAX ? room : CHUNK_MAX);
+		}
+		MUST(client_poll(cl.c, TIME_NEVER) == 0);
+	}
+}
+
+/* --- one run of the node --- */
+
+static uint64_t finished(const struct counts *c)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < CLIENTS_MAX; i++)
+		n += c->finished[i];
+	return n;
+}
+
+/* Of the coordinator's store so far. */
+static uint64_t commits(const struct bench_node *n)
+{
+	char dir[160];
+	MDB_env *env;
+	MDB_envinfo info;
+	snprintf(dir, sizeof(dir), "%s/state/actors/coordinator/main", n->dir);
+	MUST(mdb_env_create(&env) == 0 && mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0 && mdb_env_info(env, &info) == 0);
+	mdb_env_close(env);
+	return info.me_last_txnid;
+}
+
+static double workers_cpu_s(const struct bench_node *n, unsigned workers)
+{
+	double s = 0;
+	for (unsigned i = 1; i <= workers; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "worker:noop/%u", i);
+		s += process_cpu_s(node_child(n, name));
+	}
+	return s;
+}
+
+static double sum_cpu_s(const pid_t *pids, unsigned n)
+{
+	double s = 0;
+	for (unsigned i = 0; i < n; i++)
+		s += process_cpu_s(pids[i]);
+	return s;
+}
+
+void load_pool(struct load_shape s, char *ret, size_t size)
+{
+	if (s.at_once)
+		snprintf(ret, size, "  pool \"noop\" { size = %u  mode = lines  command = {\"%s\", \"%u\"} }", s.n, NOOP_PROGRAM, s.at_once);
+	else
+		snprintf(ret, size, "  pool \"noop\" { size = %u  mode = exec  command = {\"/bin/true\"} }", s.n);
+}
+
+struct load_result load_run(struct load_shape s, bool together, double seconds)
+{
+	struct bench_node n;
+	struct counts *counts = bench_shared(sizeof(*counts));
+	pid_t clients[CLIENTS_MAX];
+	char pool[512];
+	load_pool(s, pool, sizeof(pool));
+	node_start(&n, "queue \"noop\" { }", pool, false);
+	for (unsigned i = 0; i < s.n; i++)
+		if ((clients[i] = bench_child()) == 0)
+			client_loop(&n, counts, i, s, together);
+	for (uint64_t end_ms = clock_mono_ms() + 20000; finished(counts) == 0; pass(0.005))
+		MUST(clock_mono_ms() < end_ms);
+
+	pass(WARM_S);
+	pid_t coordinator = node_child(&n, "coordinator:main");
+	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_cpu_s(&n, s.n), cu = sum_cpu_s(clients, s.n);
+	uint64_t from = finished(counts), from_commit = commits(&n);
+	pass(seconds);
+	double tasks = (double)(finished(counts) - from), us = now_us() - from_us, turns = (double)(commits(&n) - from_commit);
+	co = process_cpu_s(coordinator) - co;
+	wo = workers_cpu_s(&n, s.n) - wo;
+	cu = sum_cpu_s(clients, s.n) - cu;
+	for (unsigned i = 0; i < s.n; i++)
+		bench_reap(clients[i]);
+	node_stop(&n);
+	munmap(counts, sizeof(*counts));
+	MUST(tasks > 0 && turns > 0);
+	return (struct load_result){ tasks / us * 1e6, 2 * tasks / turns, co * 1e6 / tasks, wo * 1e6 / tasks, cu * 1e6 / tasks };
+}
+
+/* --- the bare loops beside exec --- */
+
+double spawn_run(double seconds)
+{
+	struct counts *counts = bench_shared(sizeof(*counts));
+	pid_t lanes[LANES];
+	for (unsigned i = 0; i < LANES; i++)
+		if ((lanes[i] = bench_child()) == 0)
+			for (;;) {
+				static char *argv[] = { (char *)"true", NULL };
+				pid_t pid;
+				MUST(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ) == 0 && waitpid(pid, NULL, 0) == pid);
+				counts->finished[i]++;
+			}
+	pass(0.1);
+	double from_us = now_us();
+	uint64_t from = finished(counts);
+	pass(seconds);
+	double rate = (double)(finished(counts) - from) / (now_us() - from_us) * 1e6;
+	for (unsigned i = 0; i < LANES; i++)
+		bench_reap(lanes[i]);
+	munmap(counts, sizeof(*counts));
+	return rate;
+}
