@@ -1,0 +1,70 @@
+#include "tests/bench/peers/limit.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tests/bench/load.h"
+#include "tests/bench/queue.h"
+
+static void learn(unsigned n, struct raw_pattern *ret)
+{
+	static struct bench_node node;
+	char pool[512];
+	load_pool((struct load_shape){ 1, n, AT_ONCE }, pool, sizeof(pool));
+	node_start(&node, "queue \"noop\" { }", pool, false);
+	struct client *c = node_client(&node, NULL, NULL);
+	queue_fill(c, "noop", 0, n, NULL, NULL); /* also makes the queue and the worker known */
+	queue_await(c, "noop", n);
+	struct raw_snapshot *before = raw_look(&node);
+	queue_fill(c, "noop", n, n, NULL, NULL);
+	queue_await(c, "noop", 2 * n);
+	raw_compare(before, raw_look(&node), ret);
+	client_close(c);
+	node_stop(&node);
+}
+
+void limit_learn(unsigned n, struct raw_pattern *ret)
+{
+	struct raw_pattern *shared = bench_shared(sizeof(*shared));
+	int status;
+	pid_t pid = bench_child(); /* its client's threads do not come back to us */
+	if (pid == 0) {
+		learn(n, shared);
+		_exit(0);
+	}
+	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	memcpy(ret, shared, sizeof(*ret));
+	munmap(shared, sizeof(*shared));
+}
+
+static void commits(const char *dir, const struct raw_pattern *p, double seconds, double *ret)
+{
+	struct raw_store *s = raw_open(dir, p);
+	uint64_t n = 0;
+	raw_commit(s);
+	double from_us = now_us(), end_us = from_us + seconds * 1e6, at_us;
+	do {
+		raw_commit(s);
+		n++;
+	} while ((at_us = now_us()) < end_us);
+	*ret = (double)n / (at_us - from_us) * 1e6;
+}
+
+double limit_run(const struct raw_pattern *p, unsigned n, double seconds)
+{
+	char dir[96];
+	int status;
+	double *rate = bench_shared(sizeof(*rate));
+	bench_dir(dir, sizeof(dir));
+	pid_t pid = bench_child();
+	if (pid == 0) {
+		commits(dir, p, seconds, rate);
+		_exit(0);
+	}
+	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	bench_dir_remove(dir);
+	double tasks = *rate * n;
+	munmap(rate, sizeof(*rate));
+	return tasks;
+}
