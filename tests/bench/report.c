@@ -167,8 +167,8 @@ static void row_print(struct report *r, const struct figure *f)
 	for (unsigned i = 0; i < r->n_beside; i++) {
 		if (ratio(r, f, i, &s))
 			printf(" | %6.2f (%.2f to %.2f)", s.middle, s.least, s.most);
-		else
-			printf(" | %23s", "-");
+		else if (find(r, f->in_case, r->beside[i].row))
+			printf(" | %21s", "-");
 	}
 	printf("\n");
 }
@@ -187,7 +187,8 @@ static void case_print(struct report *r, const char *in_case)
 {
 	printf("%-54s %10s  %-30s", in_case, r->unit, "(least to most)");
 	for (unsigned i = 0; i < r->n_beside; i++)
-		printf(" | %-23s", r->beside[i].heading);
+		if (find(r, in_case, r->beside[i].row))
+			printf(" | %-21s", r->beside[i].heading);
 	printf("\n");
 	for (unsigned i = 0; i < r->n; i++)
 		if (strcmp(r->figures[i].in_case, in_case) == 0)

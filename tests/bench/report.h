@@ -25,7 +25,7 @@ struct report *report_new(const char *bench, const char *unit);
 struct report *report_free(struct report *r);  /* NULL */
 /* One figure more, of the next round. Cases and rows stand in the order of their first figures; both texts are copied. */
 void report_add(struct report *r, const char *in_case, const char *row, double value);
-/* A column more: each row's figure divided by that of this row, by rounds. At most two, before the first print. */
+/* A column more: each row's figure divided by that of this row, by rounds, in the cases that have it. At most two. */
 void report_beside(struct report *r, const char *row, const char *heading);
 /* To stdout. title: one line above the table. As JSON: a line for each row and case, with bench, case, row, unit, median, min, max, values. */
 void report_print(struct report *r, const char *title, bool json);
