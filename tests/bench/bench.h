@@ -43,6 +43,10 @@ struct bench_node {
  * what stands in the root supervisor behind these three. follow: the caller reads the log, with node_log_await, and must not let it lie for long. */
 void node_start(struct bench_node *n, const char *queues, const char *children, bool follow);
 void node_stop(struct bench_node *n);
+/* kill -9 of trouped and of all that descends from it, at once; returns when all are gone. node_again: the same node on the files that are there, when it is up; its log goes
+ * to a file. */
+void node_kill(struct bench_node *n);
+void node_again(struct bench_node *n);
 /* The time when the log has had a line with all of the two texts. */
 double node_log_await(struct bench_node *n, const char *one, const char *other);
 pid_t node_child(const struct bench_node *n, const char *name); /* of the actor with this name that lives now; 0: none */
