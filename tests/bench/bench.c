@@ -146,7 +146,28 @@ double process_cpu_s(pid_t pid)
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* --- a client of it --- */
+double process_memory_mib(pid_t pid, const char *field)
+{
+	char path[64], line[128];
+	double kib = -1;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "r");
+	MUST(f);
+	while (fgets(line, sizeof(line), f))
+		if (strncmp(line, field, strlen(field)) == 0)
+			kib = atof(line + strlen(field));
+	fclose(f);
+	MUST(kib >= 0);
+	return kib / 1024;
+}
+
+void bench_await(pid_t pid)
+{
+	int status;
+	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* --- a client of a node --- */
 
 struct client *node_client(const struct bench_node *n, void (*on_push)(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env), void *ctx)
 {

@@ -28,6 +28,8 @@ void *bench_shared(size_t size);                   /* memory that children share
 /* A process apart that run is given one end of a stream socket in; *ret_fd is the other end. */
 pid_t bench_apart(void (*run)(int fd, void *ctx), void *ctx, int *ret_fd);
 double process_cpu_s(pid_t pid);                   /* that it has used */
+double process_memory_mib(pid_t pid, const char *field); /* a line of its status, such as "RssAnon:" */
+void bench_await(pid_t pid);                       /* the child ends by itself, with status 0 */
 bool read_whole(int fd, void *data, size_t len);   /* false at the end of the stream */
 void write_whole(int fd, const void *data, size_t len);
 

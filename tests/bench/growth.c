@@ -139,28 +139,7 @@ static void first_run(const struct bench_node *n, struct standing *s)
 	client_close(c);
 }
 
-static void await(pid_t pid)
-{
-	int status;
-	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 /* --- what is read off --- */
-
-static double memory_mib(pid_t pid, const char *field)
-{
-	char path[64], line[128];
-	double kib = -1;
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	FILE *f = fopen(path, "r");
-	MUST(f);
-	while (fgets(line, sizeof(line), f))
-		if (strncmp(line, field, strlen(field)) == 0)
-			kib = atof(line + strlen(field));
-	fclose(f);
-	MUST(kib >= 0);
-	return kib / 1024;
-}
 
 static double store_mib(const struct bench_node *n)
 {
@@ -184,8 +163,8 @@ static void look(const struct plan *p, const char *row, const struct bench_node 
 		{ "submit of one urgent task, p99, us", percentile(s->submit_us, s->n_probes, 99) },
 		{ "from its submit to its end, p50, us", percentile(s->end_us, s->n_probes, 50) },
 		{ "from its submit to its end, p99, us", percentile(s->end_us, s->n_probes, 99) },
-		{ "the coordinator's own memory, MiB", memory_mib(coordinator, "RssAnon:") },
-		{ "pages of the store that it has mapped, MiB", memory_mib(coordinator, "RssFile:") },
+		{ "the coordinator's own memory, MiB", process_memory_mib(coordinator, "RssAnon:") },
+		{ "pages of the store that it has mapped, MiB", process_memory_mib(coordinator, "RssFile:") },
 		{ "the store, MiB", store_mib(n) },
 	};
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -203,7 +182,7 @@ static void restart(const struct plan *p, const char *row, struct bench_node *n,
 		first_run(n, s);
 		_exit(0);
 	}
-	await(pid);
+	bench_await(pid);
 	report_add(p->report, "kill -9 of all: from the start to READY, ms", row, (ready_us - from_us) / 1e3);
 	report_add(p->report, "kill -9 of all: to the end of the first task, ms", row, (s->first_us - from_us) / 1e3);
 }
@@ -226,8 +205,8 @@ static void stand(const struct plan *p, uint64_t tasks)
 		feeder_run(&n, s, tasks, p->o->seconds);
 		_exit(0);
 	}
-	await(feeder);
-	await(prober);
+	bench_await(feeder);
+	bench_await(prober);
 	MUST(s->n_probes > 0);
 	look(p, row, &n, s);
 	restart(p, row, &n, s);

@@ -57,14 +57,14 @@ static void submit(size_t n)
 	cl.flying += n;
 }
 
-static _Noreturn void client_loop(const struct bench_node *n, struct counts *counts, unsigned index, struct load_shape s, bool together)
+static _Noreturn void client_loop(const struct bench_node *n, struct counts *counts, unsigned index, struct load_shape s, bool together, unsigned workers)
 {
 	size_t outstanding = s.outstanding / s.n;
 	memset(cl.payload, 'x', sizeof(cl.payload));
 	cl.counts = counts;
 	cl.index = index;
 	cl.c = node_client(n, on_push, NULL);
-	node_workers_await(cl.c, s.n, 0);
+	node_workers_await(cl.c, workers, 0);
 	for (;;) {
 		while (cl.flying < outstanding) {
 			size_t room = outstanding - cl.flying;
@@ -123,31 +123,66 @@ void load_pool(struct load_shape s, char *ret, size_t size)
 		snprintf(ret, size, "  pool \"noop\" { size = %u  mode = exec  command = {\"/bin/true\"} }", s.n);
 }
 
+struct apart { const struct bench_node *n; const struct load_crew *crew; };
+
+static void crew_apart(int fd, void *ctx)
+{
+	const struct apart *a = ctx;
+	a->crew->run(a->n, a->crew->ctx, fd);
+}
+
+/* Of a pool's workers, or of the process that is all workers. */
+static double workers_s(const struct bench_node *n, unsigned workers, pid_t crew)
+{
+	return crew ? process_cpu_s(crew) : workers_cpu_s(n, workers);
+}
+
+static pid_t crew_start(const struct bench_node *n, const struct load_crew *crew)
+{
+	struct apart a = { n, crew };
+	char up;
+	int fd;
+	pid_t pid = bench_apart(crew_apart, &a, &fd);
+	MUST(read_whole(fd, &up, 1));
+	return pid; /* fd stays open: it ends with us */
+}
+
 struct load_result load_run(struct load_shape s, bool together, double seconds)
 {
+	return load_run_crew(s, together, seconds, NULL);
+}
+
+struct load_result load_run_crew(struct load_shape s, bool together, double seconds, const struct load_crew *crew)
+{
 	struct bench_node n;
+	pid_t crew_pid = 0;
 	struct counts *counts = bench_shared(sizeof(*counts));
 	pid_t clients[CLIENTS_MAX];
-	char pool[512];
-	load_pool(s, pool, sizeof(pool));
-	node_start(&n, "queue \"noop\" { }", pool, false);
+	char pool[512] = "";
+	if (!crew)
+		load_pool(s, pool, sizeof(pool));
+	node_start(&n, crew ? "queue \"noop\" { }\nqueue \"other\" { }" : "queue \"noop\" { }", pool, false);
+	if (crew)
+		crew_pid = crew_start(&n, crew);
 	for (unsigned i = 0; i < s.n; i++)
 		if ((clients[i] = bench_child()) == 0)
-			client_loop(&n, counts, i, s, together);
+			client_loop(&n, counts, i, s, together, crew ? 0 : s.n);
 	for (uint64_t end_ms = clock_mono_ms() + 20000; finished(counts) == 0; pass(0.005))
 		MUST(clock_mono_ms() < end_ms);
 
 	pass(WARM_S);
 	pid_t coordinator = node_child(&n, "coordinator:main");
-	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_cpu_s(&n, s.n), cu = sum_cpu_s(clients, s.n);
+	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_s(&n, s.n, crew_pid), cu = sum_cpu_s(clients, s.n);
 	uint64_t from = finished(counts), from_commit = commits(&n);
 	pass(seconds);
 	double tasks = (double)(finished(counts) - from), us = now_us() - from_us, turns = (double)(commits(&n) - from_commit);
 	co = process_cpu_s(coordinator) - co;
-	wo = workers_cpu_s(&n, s.n) - wo;
+	wo = workers_s(&n, s.n, crew_pid) - wo;
 	cu = sum_cpu_s(clients, s.n) - cu;
 	for (unsigned i = 0; i < s.n; i++)
 		bench_reap(clients[i]);
+	if (crew)
+		bench_reap(crew_pid);
 	node_stop(&n);
 	munmap(counts, sizeof(*counts));
 	MUST(tasks > 0 && turns > 0);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "common/base/cleanup.h"
 #include "tests/bench/load.h"
@@ -42,14 +41,13 @@ static void node_drain(struct load_shape s, size_t tasks, double *ret)
 /* In a process apart: a client's threads do not survive a fork, and there are more to come. */
 static double node_apart(struct load_shape s, size_t tasks)
 {
-	int status;
 	double *rate = bench_shared(sizeof(*rate));
 	pid_t pid = bench_child();
 	if (pid == 0) {
 		node_drain(s, tasks, rate);
 		_exit(0);
 	}
-	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	bench_await(pid);
 	double result = *rate;
 	munmap(rate, sizeof(*rate));
 	return result;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "tests/bench/load.h"
 #include "tests/bench/queue.h"
@@ -27,13 +26,12 @@ static void learn(unsigned n, struct raw_pattern *ret)
 void limit_learn(unsigned n, struct raw_pattern *ret)
 {
 	struct raw_pattern *shared = bench_shared(sizeof(*shared));
-	int status;
 	pid_t pid = bench_child(); /* its client's threads do not come back to us */
 	if (pid == 0) {
 		learn(n, shared);
 		_exit(0);
 	}
-	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	bench_await(pid);
 	memcpy(ret, shared, sizeof(*ret));
 	munmap(shared, sizeof(*shared));
 }
@@ -54,7 +52,6 @@ static void commits(const char *dir, const struct raw_pattern *p, double seconds
 double limit_run(const struct raw_pattern *p, unsigned n, double seconds)
 {
 	char dir[96];
-	int status;
 	double *rate = bench_shared(sizeof(*rate));
 	bench_dir(dir, sizeof(dir));
 	pid_t pid = bench_child();
@@ -62,7 +59,7 @@ double limit_run(const struct raw_pattern *p, unsigned n, double seconds)
 		commits(dir, p, seconds, rate);
 		_exit(0);
 	}
-	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	bench_await(pid);
 	bench_dir_remove(dir);
 	double tasks = *rate * n;
 	munmap(rate, sizeof(*rate));
