@@ -1,12 +1,9 @@
 #include "tests/bench/attached.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include "common/base/clock.h"
 #include "common/io/peer.h"
 
-#define HEARTBEAT_MS 3600000u
 #define DIALS 64u                /* not answered yet, at a time */
 
 static struct { const struct attached *what; unsigned dialled, answered; int up_fd; struct peer_hub *hub; struct id_maker ids; char url[160]; } g;
@@ -24,17 +21,17 @@ static void say(struct peer *p, Troupe__Kind kind, Troupe__Envelope__BodyCase bo
 	MUST(peer_send(p, &env) == 0);
 }
 
+static void signal_coordinator(void *ctx, Troupe__Envelope__BodyCase body, void *message)
+{
+	say(ctx, TROUPE__KIND__SIGNAL, body, message);
+}
+
 static void on_up(void *ctx, struct peer *p)
 {
 	struct id instance = id_make(&g.ids, clock_wall_ms());
-	unsigned number = (unsigned)(uintptr_t)peer_user(p);
-	char *queue = (char *)(number <= g.what->n ? "noop" : "other");
-	Troupe__Attach m = TROUPE__ATTACH__INIT;
-	m.instance = (ProtobufCBinaryData){ sizeof(instance.b), instance.b };
-	m.queues = &queue;
-	m.n_queues = 1;
-	m.slots = g.what->slots;
-	m.heartbeat_ms = HEARTBEAT_MS;
+	char *queue;
+	Troupe__Attach m;
+	attached_introduce(g.what, (unsigned)(uintptr_t)peer_user(p) - 1, &instance, &queue, &m);
 	say(p, TROUPE__KIND__ASK, TROUPE__ENVELOPE__BODY_ATTACH, &m);
 }
 
@@ -43,30 +40,6 @@ static void on_attached(void)
 	char yes = 1;
 	if (++g.answered == g.what->n + g.what->idle)
 		write_whole(g.up_fd, &yes, 1);
-}
-
-static void on_run(struct peer *p, const Troupe__Run *run)
-{
-	uint64_t *tokens = calloc(run->n_tasks, sizeof(*tokens));
-	Troupe__Outcome *outcomes = calloc(run->n_tasks, sizeof(*outcomes)), **all = calloc(run->n_tasks, sizeof(Troupe__Outcome *));
-	Troupe__Started started = TROUPE__STARTED__INIT;
-	Troupe__Outcomes m = TROUPE__OUTCOMES__INIT;
-	MUST(tokens && outcomes && all);
-	for (size_t i = 0; i < run->n_tasks; i++) {
-		tokens[i] = run->tasks[i]->token;
-		troupe__outcome__init(all[i] = &outcomes[i]);
-		outcomes[i].token = tokens[i];
-		outcomes[i].id = run->tasks[i]->id;
-		outcomes[i].exit_class = TROUPE__EXIT_CLASS__EXIT_DONE;
-	}
-	started.tokens = tokens;
-	m.outcomes = all;
-	started.n_tokens = m.n_outcomes = run->n_tasks;
-	say(p, TROUPE__KIND__SIGNAL, TROUPE__ENVELOPE__BODY_STARTED, &started);
-	say(p, TROUPE__KIND__SIGNAL, TROUPE__ENVELOPE__BODY_OUTCOMES, &m);
-	free(tokens);
-	free(outcomes);
-	free(all);
 }
 
 /* Revoke needs no answer: whatever it names is done already. */
@@ -78,7 +51,7 @@ static void on_envelopes(void *ctx, struct peer *p, struct arena *a, Troupe__Env
 		if (env[i]->body_case == TROUPE__ENVELOPE__BODY_ATTACHED)
 			on_attached();
 		else if (env[i]->body_case == TROUPE__ENVELOPE__BODY_RUN)
-			on_run(p, env[i]->run);
+			attached_do(g.what, env[i]->run, signal_coordinator, p);
 		MUST(env[i]->kind != TROUPE__KIND__ERROR);
 	}
 }

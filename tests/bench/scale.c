@@ -16,23 +16,17 @@ struct plan { const struct bench_options *o; struct report *workers, *keys; };
 
 /* --- workers --- */
 
-static const struct { const char *row; struct attached what; } crews[] = {
-	{ "10 workers of 100 slots", { 10, 100, 0 } },
-	{ "the same, and 990 that serve another queue", { 10, 100, 990 } },
-	{ "1,000 workers of 1 slot", { 1000, 1, 0 } },
-};
-
 static void workers_round(const struct plan *p, unsigned round)
 {
-	for (unsigned j = 0; j < ELEMENTS(crews); j++) {
-		unsigned i = (j + round) % ELEMENTS(crews);
-		struct attached what = crews[i].what;
-		if (!bench_wants(p->o, crews[i].row))
+	for (unsigned j = 0; j < ATTACHED_CREWS; j++) {
+		unsigned i = (j + round) % ATTACHED_CREWS;
+		struct attached what = attached_crews[i].what;
+		if (!bench_wants(p->o, attached_crews[i].row))
 			continue;
 		struct load_result r = load_run_crew(clients, true, p->o->seconds, &(struct load_crew){ attached_run, &what });
-		bench_progress("round %u of %u, %s: %.0f tasks/s", round + 1, p->o->rounds, crews[i].row, r.rate);
-		report_add(p->workers, "rate, tasks/s", crews[i].row, r.rate);
-		report_add(p->workers, "CPU of the coordinator, us a task", crews[i].row, r.coordinator_us);
+		bench_progress("round %u of %u, %s: %.0f tasks/s", round + 1, p->o->rounds, attached_crews[i].row, r.rate);
+		report_add(p->workers, "rate, tasks/s", attached_crews[i].row, r.rate);
+		report_add(p->workers, "CPU of the coordinator, us a task", attached_crews[i].row, r.coordinator_us);
 	}
 }
 
@@ -108,7 +102,7 @@ int main(int argc, char **argv)
 		workers_round(&p, r);
 		keys_round(&p, r);
 	}
-	report_beside(p.workers, crews[0].row, "of 10 workers");
+	report_beside(p.workers, attached_crews[0].row, "of 10 workers");
 	report_print(p.workers, "4 clients with 1,024 tasks on their way, workers from outside", o.json);
 	report_beside(p.keys, kinds[0].row, "of plain tasks");
 	report_print(p.keys, "as many tasks of each kind", o.json);

@@ -25,7 +25,7 @@ static void policy_fill(struct stage *s, Troupe__QueuePolicy *p, const char *nam
 
 static int try_open(struct stage *s, struct error *e)
 {
-	struct store_config config = { .dir = s->dir, .tables = ledger_tables, .version = LEDGER_VERSION, .map_first = 16u << 20, .map_max = 1u << 30 };
+	struct store_config config = { .dir = s->dir, .tables = ledger_tables, .version = LEDGER_VERSION, .map_first = s->map_first, .map_max = 1u << 30 };
 	int r = store_open(&config, &s->store, e);
 	if (r)
 		return r;
@@ -68,6 +68,7 @@ struct stage *stage_prepare(uint64_t seed)
 	s->seed = seed;
 	s->now_ms = STAGE_NOW_MS;
 	s->wall_ms = STAGE_WALL_MS;
+	s->map_first = 16u << 20;
 	/* Memory, where there is some: nobody cuts the power here. */
 	snprintf(s->dir, sizeof s->dir, "%s/troupe-stage-XXXXXX", stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	MUST(mkdtemp(s->dir));
