@@ -17,7 +17,7 @@
 static const struct load_shape shapes[] = { { 1, 256, AT_ONCE }, { 1, 1024, AT_ONCE }, { 4, 256, AT_ONCE }, { 4, 1024, AT_ONCE } };
 static struct raw_pattern patterns[ELEMENTS(shapes)];
 
-struct plan { const struct bench_options *o; const struct way *ways[WAYS_MAX]; unsigned n_ways; struct report *report; };
+struct plan { const struct bench_options *o; const struct way *ways[WAYS_MAX]; unsigned n_ways; struct report *report, *disk; };
 
 /* The i-th row of a shape: two limits, the node twice, then the peers. */
 static const char *row_name(const struct plan *p, unsigned i)
@@ -41,6 +41,7 @@ static double row_run(const struct plan *p, unsigned i, unsigned shape)
 static void round_run(const struct plan *p, unsigned round)
 {
 	unsigned n = 4 + p->n_ways;
+	report_add(p->disk, "the disk", "fdatasync of an append, p50", barrier_us());
 	for (unsigned k = 0; k < ELEMENTS(shapes); k++) {
 		char in_case[64];
 		snprintf(in_case, sizeof(in_case), "%u + %u, %u outstanding", shapes[k].n, shapes[k].n, shapes[k].outstanding);
@@ -59,7 +60,7 @@ int main(int argc, char **argv)
 {
 	struct bench_options o = { .rounds = 3, .seconds = 1 };
 	bench_options(argc, argv, "[--seconds OF-EACH]", &o);
-	struct plan p = { .o = &o, .report = report_new("peers-e2e", "tasks/s") };
+	struct plan p = { .o = &o, .report = report_new("peers-e2e", "tasks/s"), .disk = report_new("peers-e2e-disk", "us") };
 	p.n_ways = ways_found(p.ways, WAYS_MAX);
 	for (unsigned k = 0; k < ELEMENTS(shapes) && bench_wants(&o, LMDB); k++)
 		limit_learn(shapes[k].outstanding, &patterns[k]);
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
 	report_beside(p.report, PIPELINE, "of the bare pipeline");
 	report_beside(p.report, TOGETHER, "of Troupe");
 	report_print(p.report, "durable tasks end to end, clients + workers", o.json);
+	report_print(p.disk, "what all of it waits for", o.json);
 	report_free(p.report);
+	report_free(p.disk);
 	return 0;
 }

@@ -1,10 +1,33 @@
 #include "tests/bench/peers/limit.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "tests/bench/load.h"
 #include "tests/bench/queue.h"
+
+#define BARRIERS 200u
+
+double barrier_us(void)
+{
+	char dir[96], path[128], bytes[LOAD_PAYLOAD] = { 0 };
+	double us[BARRIERS];
+	bench_dir(dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/log", dir);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	MUST(fd >= 0);
+	for (unsigned i = 0; i < BARRIERS; i++) {
+		double from_us = now_us();
+		write_whole(fd, bytes, sizeof(bytes));
+		MUST(fdatasync(fd) == 0);
+		us[i] = now_us() - from_us;
+	}
+	close(fd);
+	bench_dir_remove(dir);
+	return percentile(us, BARRIERS, 50);
+}
 
 static void learn(unsigned n, struct raw_pattern *ret)
 {
