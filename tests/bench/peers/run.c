@@ -101,6 +101,7 @@ double way_drain(const struct way *w, unsigned n, size_t tasks)
 	await(f, flow_finished, all);
 	double rate = (double)all / (now_us() - from_us) * 1e6;
 	crew_end(&consumers);
+	MUST(flow_finished(f) == all && flow_accepted(f) == all); /* each once */
 	server_stop(&s);
 	flow_free(f);
 	return rate;
