@@ -9,6 +9,8 @@
 #include "common/base/fault.h"
 #include "common/base/log.h"
 
+#define GIVE_SLICE 8192u /* tasks begun or handed out in advance by one turn, whose messages and rows are in memory until its end */
+
 static Troupe__Assignment *assignment_of(struct turn *t, struct coordinator *c, const struct lease *l, const Troupe__TaskRecord *rec)
 {
 	Troupe__Assignment *a = arena_alloc(turn_arena(t), sizeof *a);
@@ -222,17 +224,18 @@ static int feed(struct turn *t, struct coordinator *c, struct group *g, bool pre
 	return r;
 }
 
-/* Rounds, so that all groups get their share. */
-static int feed_all(struct turn *t, struct coordinator *c, bool prefetch)
+/* Rounds, so that all groups get their share; a slice a turn. */
+static int feed_all(struct turn *t, struct coordinator *c, bool prefetch, unsigned *left)
 {
 	bool some = true;
 	int r = 0;
-	while (some && !r) {
+	while (some && !r && *left) {
 		some = false;
-		for (struct group *g = c->groups; g && !r; g = g->next) {
+		for (struct group *g = c->groups; g && !r && *left; g = g->next) {
 			bool more;
 			r = feed(t, c, g, prefetch, &more);
 			some |= more;
+			*left -= more;
 		}
 	}
 	return r;
@@ -331,10 +334,13 @@ int choose(struct turn *t, struct coordinator *c)
 	disk_look(c, turn_now_ms(t));
 	if (c->disk_stop)
 		wake_by(c, turn_now_ms(t) + 1000); /* it may have room again */
+	unsigned left = GIVE_SLICE;
 	if (!r && !c->disk_stop)
-		r = feed_all(t, c, false);
+		r = feed_all(t, c, false, &left);
 	if (!r && !c->disk_stop)
-		r = feed_all(t, c, true);
+		r = feed_all(t, c, true, &left);
+	if (!left) /* the rest with the next turn */
+		wake_by(c, turn_now_ms(t));
 	if (!r)
 		r = rebalance(t, c);
 	for (struct worker *w = c->workers; w && !r; w = w->next)

@@ -37,7 +37,7 @@
 #define REF_LINK (1ull << 62)
 #define REF_OWN (REF_CONN | REF_LINK)
 #define BUCKETS 1024u
-#define ROW_BUCKETS 4096u
+#define ROW_BUCKETS 16384u                 /* of two hashes a turn; of an actor without a store they stay untouched memory */
 
 struct actor;
 struct conn;
@@ -136,7 +136,7 @@ struct turn {
 	struct slice got[16];     /* what turn_get returned to this message: it moves when rows are written */
 	unsigned n_got;
 	uint32_t generation, row_generation; /* of the buckets: one a message, one a turn */
-	struct bucket buckets[BUCKETS], row_buckets[ROW_BUCKETS];
+	struct bucket buckets[ROW_BUCKETS], row_buckets[ROW_BUCKETS];
 };
 int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms);
 void turn_fini(struct turn *t);

@@ -81,7 +81,7 @@ static void message_forget(struct turn *t)
 {
 	effects_init(&t->message);
 	t->n_got = 0;
-	buckets_forget(t->buckets, BUCKETS, &t->generation);
+	buckets_forget(t->buckets, ROW_BUCKETS, &t->generation);
 }
 
 void turn_message_begin(struct turn *t)
@@ -176,7 +176,7 @@ static int row_effect(struct turn *t, enum effect_op op, unsigned table, struct 
 	e->table = table;
 	e->key = key;
 	e->value = value;
-	row_hang(&t->buckets[row_hash(table, key) % BUCKETS], t->generation, e);
+	row_hang(&t->buckets[row_hash(table, key) % ROW_BUCKETS], t->generation, e);
 	return 0;
 }
 
@@ -194,7 +194,7 @@ int turn_delete(struct turn *t, unsigned table, struct slice key)
 static const struct effect *row_pending(const struct turn *t, unsigned table, struct slice key, bool *ret_lasts)
 {
 	uint32_t hash = row_hash(table, key);
-	const struct effect *e = row_find(&t->buckets[hash % BUCKETS], t->generation, table, key);
+	const struct effect *e = row_find(&t->buckets[hash % ROW_BUCKETS], t->generation, table, key);
 	*ret_lasts = true;
 	if (!e && !t->txn)
 		e = row_find(&t->row_buckets[hash % ROW_BUCKETS], t->row_generation, table, key);
