@@ -41,9 +41,9 @@ struct blobs {
 	struct upload *uploads[UPLOADS_MAX];
 	size_t n_uploads;
 	uint64_t serial;
-	uint8_t (*doomed)[SHA256_BYTES]; /* their rows go with this turn's commit, those of the first n_sealed with the one that is on its way */
-	size_t n_doomed, n_sealed, room_doomed;
-	bool placed, placed_sealed;  /* a file got its name in this turn; in that one */
+	uint8_t (*doomed)[SHA256_BYTES]; /* their rows go with this turn's commit */
+	size_t n_doomed, room_doomed;
+	bool placed;                 /* a file got its name in this turn */
 	DIR *sweep;                  /* what the start has not looked at yet */
 };
 
@@ -70,7 +70,6 @@ int upload_place(struct blobs *b, struct upload *u, struct error *e);
 uint64_t uploads_tick(struct blobs *b, uint64_t now_ms);
 
 int blob_doom(struct blobs *b, const uint8_t sha256[static SHA256_BYTES]); /* 0 or -ENOMEM */
-void blobs_sealed(struct blobs *b);                                   /* what is doomed goes with the commit that follows */
-void blobs_committed(struct blobs *b);                                /* after it: their files go */
+void blobs_committed(struct blobs *b);                                /* after the commit: the doomed go */
 /* Looks at some files that the start found. known: has it a row. true while there are more. */
 bool blobs_sweep(struct blobs *b, bool (*known)(void *ctx, const uint8_t sha256[static SHA256_BYTES]), void *ctx);

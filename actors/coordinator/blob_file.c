@@ -228,11 +228,9 @@ int upload_add(struct upload *u, uint64_t offset, const uint8_t *data, size_t le
 
 static void undoom(struct blobs *b, const uint8_t sha256[static SHA256_BYTES])
 {
-	for (size_t i = b->n_doomed; i-- > 0;)
-		if (memcmp(b->doomed[i], sha256, SHA256_BYTES) == 0) {
-			memmove(b->doomed[i], b->doomed[i + 1], (--b->n_doomed - i) * SHA256_BYTES);
-			b->n_sealed -= i < b->n_sealed;
-		}
+	for (size_t i = 0; i < b->n_doomed; i++)
+		if (memcmp(b->doomed[i], sha256, SHA256_BYTES) == 0)
+			memcpy(b->doomed[i--], b->doomed[--b->n_doomed], SHA256_BYTES);
 }
 
 int upload_place(struct blobs *b, struct upload *u, struct error *e)
@@ -294,28 +292,17 @@ int blob_doom(struct blobs *b, const uint8_t sha256[static SHA256_BYTES])
 	return 0;
 }
 
-void blobs_sealed(struct blobs *b)
-{
-	b->n_sealed = b->n_doomed;
-	b->placed_sealed = b->placed;
-	b->placed = false;
-}
-
 void blobs_committed(struct blobs *b)
 {
 	char name[SHA256_TEXT];
-	if (b->placed_sealed || b->n_sealed)
+	if (b->placed || b->n_doomed)
 		fault_point("blob.after_commit");
-	b->placed_sealed = false;
-	for (size_t i = 0; i < b->n_sealed; i++) {
-		sha256_format(b->doomed[i], name);
+	b->placed = false;
+	while (b->n_doomed) {
+		sha256_format(b->doomed[--b->n_doomed], name);
 		if (unlinkat(b->folder, name, 0) < 0 && errno != ENOENT)
 			log_warn("the file of a payload that nobody needs stays until the next start", LOG_S("file", name), LOG_S("why", strerror(errno)));
 	}
-	b->n_doomed -= b->n_sealed;
-	if (b->n_sealed)
-		memmove(b->doomed, b->doomed + b->n_sealed, b->n_doomed * SHA256_BYTES);
-	b->n_sealed = 0;
 }
 
 static bool is_upload(const struct blobs *b, const char *name)

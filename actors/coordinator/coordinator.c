@@ -307,12 +307,6 @@ static int on_wake(struct turn *t, void *state, uint64_t now_ms)
 	return r > 0 ? -EIO : r;
 }
 
-static void on_seal(void *state)
-{
-	struct coordinator *c = state;
-	blobs_sealed(&c->blobs);
-}
-
 static void on_commit(void *state)
 {
 	struct coordinator *c = state;
@@ -420,7 +414,6 @@ const struct actor_def coordinator_def = {
 	.on_wake = on_wake,
 	.on_reload = on_reload,
 	.settle = settle,
-	.on_seal = on_seal,
 	.on_commit = on_commit,
 	.metrics = metrics,
 	.fini = fini,

@@ -6,8 +6,7 @@
  * the turn_* calls, which append effects to the message. If the handler returns 0 the effects are applied to the turn's one LMDB transaction, through
  * which the next message reads; if it returns an error they are dropped and the asker gets ERROR. At the end settle() may add effects of its
  * own, then one commit, then, and only then, messages leave. So nobody can see a promise that a crash would take back, and a behaviour is a
- * function from state and message to effects that a test can call without a node (turn_fake.h). While the commit of a larger turn is on its way, the next turn is made;
- * it leaves behind it.
+ * function from state and message to effects that a test can call without a node (turn_fake.h).
  *
  * State that a handler keeps in memory must be changed only on the way to returning 0: an error return takes back effects, not memory.
  * Where the disk is full at the commit, memory has gone on and disk has not: the askers of that turn get STORE, and the process leaves with 111.
@@ -76,8 +75,6 @@ struct actor_def {
 	/* The Setup before it is gone when this has returned 0. Without on_reload the Setup that init saw stays valid. */
 	int (*on_reload)(struct turn *t, void *state, const Troupe__Setup *setup);
 	int (*settle)(struct turn *t, void *state);                                 /* at the end of every turn that handled anything, before the commit */
-	/* The turn is complete, and its commit follows. What is done from here on may belong to the next turn already, which may begin before this one's on_commit. */
-	void (*on_seal)(void *state);
 	void (*on_commit)(void *state);                                             /* the turn's commit succeeded (or there was nothing to commit) */
 	enum directive (*directive)(void *state, const struct message *m, int code); /* NULL: resume */
 	void (*metrics)(void *state, struct turn *t, Troupe__Metrics *out);         /* add samples in the turn's arena */
@@ -103,7 +100,7 @@ int actor_post(struct actor *a, int (*fn)(struct turn *t, void *state, void *arg
 
 /* --- inside a handler --- */
 struct actor *turn_actor(struct turn *t);
-uint64_t turn_now_ms(const struct turn *t);     /* monotonic, the same for the whole message, never less than for the one before */
+uint64_t turn_now_ms(const struct turn *t);     /* monotonic, the same for the whole turn */
 uint64_t turn_wall_ms(const struct turn *t);
 uint64_t turn_boot_ms(const struct turn *t);    /* monotonic, and goes on while the machine sleeps */
 struct id turn_new_id(struct turn *t);           /* time-ordered */

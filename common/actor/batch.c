@@ -2,18 +2,14 @@
  *
  *   events (answers, DOWN, links, STOP...)   in order of arrival
  *   messages                                 most urgent first, at most 4,096 or 4 MiB
- *   wake
- *   settle                                   the turn is closed
+ *   wake, settle
  *   commit                                   only if something durable was said
  *   release                                  messages, lifeline packets, links, monitors
  *   credit for what was handled
  *
- * A turn with little to write commits here: one thread is faster than two. A larger one takes off (flight.c), and what comes while it is up is handled as the next turn, which
- * stays open until the other has landed, or until it is full. Turns leave in their order: nobody hears of one before all that it stands on is on the disk.
- *
- * If the store is full (ERROR_STORE) nothing of the turn was written, but the behaviour's memory has gone on as if it were: every asker of the turn, and of the open one behind
- * it, is told STORE, nothing else is released, and the process leaves with 111, to begin again from what is on disk. Any other failure of a commit ends the process at once:
- * nobody hears anything. */
+ * If the store is full (ERROR_STORE) nothing of the turn was written, but the behaviour's memory has gone on as if it were: every asker of the turn is
+ * told STORE, nothing else is released, and the process leaves with 111, to begin again from what is on disk. Any other failure of a
+ * commit ends the process at once: nobody hears anything. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -22,8 +18,6 @@
 #include "common/actor/internal.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
-
-#define FLIGHT_ROWS 48u /* fewer: the way to another thread and back costs more than it gains */
 
 struct event *event_add(struct actor *a, enum event_kind kind)
 {
@@ -44,9 +38,9 @@ void event_free(struct event *e)
 	free(e);
 }
 
-bool batch_wanted(struct actor *a, uint64_t now_ms)
+bool batch_wanted(const struct actor *a, uint64_t now_ms)
 {
-	return a->events || a->mailbox.n || a->wake_at_ms <= now_ms || (flight_is_up(a->flight) && flight_is_done(a->flight));
+	return a->events || a->mailbox.n || a->wake_at_ms <= now_ms;
 }
 
 static bool is_suspect(const struct actor *a, const Troupe__Envelope *env)
@@ -70,25 +64,20 @@ static int handle_events(struct actor *a)
 	return r;
 }
 
-static bool is_full(const struct turn *t)
-{
-	return t->n_handled >= TURN_MESSAGES || t->handled_bytes >= TURN_BYTES || arena_used(t->arena) >= TURN_ARENA_SOFT;
-}
-
-/* *ret_close: what comes next must find this turn's end. */
-static int handle_messages(struct actor *a, bool *ret_close)
+static int handle_messages(struct actor *a)
 {
 	struct turn *t = a->turn;
+	size_t n = 0, bytes = 0;
 	struct mail *m;
 	int r = 0;
-	while (!r && !a->leaving && !t->store_failed && !is_full(t) && (m = mailbox_peek(&a->mailbox))) {
+	while (!r && !a->leaving && !t->store_failed && n < TURN_MESSAGES && bytes < TURN_BYTES && arena_used(t->arena) < TURN_ARENA_SOFT &&
+	       (m = mailbox_peek(&a->mailbox))) {
 		bool alone = a->n_suspects && is_suspect(a, m->env);
-		*ret_close = alone;
-		if (alone && t->n_handled)
+		if (alone && n)
 			break;
 		mailbox_pop(&a->mailbox);
-		t->n_handled++;
-		t->handled_bytes += m->bytes;
+		n++;
+		bytes += m->bytes;
 		m->next = a->handled;
 		a->handled = m;
 		r = dispatch_mail(a, m);
@@ -225,23 +214,23 @@ static int release_one(struct actor *a, const struct effect *e)
 	return 0;
 }
 
-static int release(struct actor *a, const struct turn *t)
+static int release(struct actor *a)
 {
 	int r = 0;
-	for (struct effect *e = t->release.head; e && !r; e = e->next)
+	for (struct effect *e = a->turn->release.head; e && !r; e = e->next)
 		r = release_one(a, e);
 	return r;
 }
 
 /* --- the commit --- */
 
-static void fail_askers(struct actor *a, const struct turn *t)
+static void fail_askers(struct actor *a)
 {
 	struct error e = { 0 };
 	error_set(&e, ERROR_STORE, "the store of %s is full or its disk is; nothing was written", a->address);
 	error_cure(&e, "free space, then send again");
 	error_retry(&e, 5000);
-	for (const struct asker *k = t->askers; k; k = k->next) {
+	for (const struct asker *k = a->turn->askers; k; k = k->next) {
 		struct conn *c = k->peer ? conn_find(a, k->peer) : NULL;
 		Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 		env.kind = TROUPE__KIND__ASK;
@@ -251,158 +240,78 @@ static void fail_askers(struct actor *a, const struct turn *t)
 	}
 }
 
-/* The messages of a turn are done: their memory, and their senders' credit. */
-static void forget_handled(struct actor *a, struct mail *handled, struct event *events)
+static int commit(struct actor *a)
 {
-	while (handled) {
-		struct mail *m = handled;
-		handled = m->next;
+	struct turn *t = a->turn;
+	if (!t->txn)
+		return 0;
+	status_phase(a->status, PHASE_COMMIT, clock_mono_ms());
+	fault_point("turn.before_commit");
+	uint64_t from = clock_mono_us();
+	int r = store_commit(steal(&t->txn));
+	if (!r)
+		fault_point("turn.after_commit");
+	metrics_commit(&a->counters, clock_mono_us() - from);
+	status_phase(a->status, PHASE_TURN, clock_mono_ms());
+	if (r)
+		log_error("the commit failed", LOG_S("code", r > 0 ? error_name(r) : strerror(-r)));
+	return r;
+}
+
+/* The messages of the turn are done: their memory, and their senders' credit. */
+static void forget_handled(struct actor *a)
+{
+	while (a->handled) {
+		struct mail *m = a->handled;
+		a->handled = m->next;
 		if (m->conn)
 			conn_consumed(a, m->conn, m->env);
 		mail_free(m);
 	}
-	while (events) {
-		struct event *e = events;
-		events = e->next;
+	while (a->handled_events) {
+		struct event *e = a->handled_events;
+		a->handled_events = e->next;
 		event_free(e);
 	}
 	conn_grant(a);
 }
 
-/* Its commit has ended with this code. */
-static int turn_done(struct actor *a, struct turn *t, struct mail *handled, struct event *events, int code)
+int batch_run(struct actor *a, uint64_t now_ms)
 {
-	int r = 0;
-	if (code)
-		log_error("the commit failed", LOG_S("code", code > 0 ? error_name(code) : strerror(-code)));
-	if (code < 0)
-		return code;
-	if (code) {
-		fail_askers(a, t);
+	struct turn *t = a->turn;
+	int r;
+	a->counters.turns++;
+	status_phase(a->status, PHASE_TURN, now_ms);
+	status_mailbox(a->status, (uint32_t)a->mailbox.n);
+	if (a->store && (r = store_grow(a->store)) < 0)
+		return r;
+	turn_start(t, now_ms, clock_wall_ms(), clock_boot_ms());
+	r = handle_events(a);
+	if (!r)
+		r = handle_messages(a);
+	if (!r && !a->leaving)
+		r = dispatch_wake(a, now_ms);
+	if (!r)
+		r = dispatch_settle(a);
+	if (r)
+		return r;
+	if ((r = commit(a)) < 0)
+		return r;
+	if (r == ERROR_STORE || t->store_failed) {
+		fail_askers(a);
 		actor_leave(a, 111, TROUPE__REASON__REASON_EXIT, "the store is full");
 		a->store_lost = true;
 	} else {
 		if (a->def->on_commit)
 			a->def->on_commit(a->state);
-		if ((r = release(a, t)) < 0)
+		if ((r = release(a)) < 0)
 			return r;
 		fault_point("turn.after_release");
 	}
-	forget_handled(a, handled, events);
-	turn_end(t);
-	return 0;
-}
-
-/* Here and now. */
-static int commit(struct actor *a, struct turn *t)
-{
-	if (!t->rows.n && !t->txn)
-		return t->store_failed ? ERROR_STORE : 0;
-	status_phase(a->status, PHASE_COMMIT, clock_mono_ms());
-	uint64_t from_us = clock_mono_us();
-	int r = turn_commit(t, store_begin);
-	metrics_commit(&a->counters, clock_mono_us() - from_us);
-	status_phase(a->status, PHASE_TURN, clock_mono_ms());
-	return r;
-}
-
-/* The map may not grow while a turn is up, so it is looked at before. */
-static int take_off(struct actor *a)
-{
-	struct turn *t = a->turn;
-	int r;
-	if (t->view)
-		store_read_end(steal(&t->view));
-	if ((r = store_grow(a->store)) < 0)
-		return r;
-	a->turn = steal(&a->other_turn);
-	a->turn->below = t;
-	flight_start(a->flight, t, steal(&a->handled), steal(&a->handled_events));
-	return 0;
-}
-
-static bool takes_off(struct actor *a)
-{
-	if (a->turn->txn || a->turn->rows.n < FLIGHT_ROWS || a->leaving || a->stopping)
-		return false;
-	return a->flight || flight_open(&a->flight, a) == 0;
-}
-
-static int land(struct actor *a)
-{
-	struct turn *t;
-	struct mail *handled;
-	struct event *events;
-	uint64_t took_us;
-	if (!flight_is_done(a->flight))
-		status_phase(a->status, PHASE_COMMIT, flight_since_ms(a->flight));
-	int code = flight_land(a->flight, &t, &handled, &events, &took_us);
-	status_phase(a->status, PHASE_TURN, clock_mono_ms());
-	metrics_commit(&a->counters, took_us);
-	turn_landed(a->turn);
-	a->other_turn = t;
-	return turn_done(a, t, handled, events, code);
-}
-
-/* Nothing more comes into it. */
-static int close_turn(struct actor *a)
-{
-	int r = a->store_lost || a->turn->store_failed ? 0 : dispatch_settle(a);
-	if (!r && flight_is_up(a->flight))
-		r = land(a);
-	if (r)
-		return r;
-	a->turn_open = false;
-	if (a->store_lost) { /* what it stands on was not written */
-		fail_askers(a, a->turn);
-		forget_handled(a, steal(&a->handled), steal(&a->handled_events));
-		turn_end(a->turn);
-		return 0;
-	}
-	if (a->def->on_seal)
-		a->def->on_seal(a->state);
-	if (takes_off(a))
-		return take_off(a);
-	r = commit(a, a->turn);
-	return turn_done(a, a->turn, steal(&a->handled), steal(&a->handled_events), r);
-}
-
-static int open_turn(struct actor *a, uint64_t now_ms)
-{
-	int r;
-	if (a->store && !flight_is_up(a->flight) && (r = store_grow(a->store)) < 0)
-		return r;
-	a->counters.turns++;
-	turn_start(a->turn, now_ms, clock_wall_ms(), clock_boot_ms());
-	a->turn_open = true;
-	return 0;
-}
-
-int batch_run(struct actor *a, uint64_t now_ms)
-{
-	bool close = false;
-	int r = 0;
-	status_phase(a->status, PHASE_TURN, now_ms);
-	status_mailbox(a->status, (uint32_t)a->mailbox.n);
-	if (flight_is_up(a->flight) && flight_is_done(a->flight) && (r = land(a)))
-		return r;
-	if (!a->turn_open)
-		r = batch_wanted(a, now_ms) ? open_turn(a, now_ms) : 0;
-	else
-		turn_clock(a->turn, now_ms, clock_wall_ms(), clock_boot_ms());
-	if (!r && a->turn_open && !a->store_lost) {
-		r = handle_events(a);
-		if (!r)
-			r = handle_messages(a, &close);
-		if (!r && !a->leaving)
-			r = dispatch_wake(a, now_ms);
-	}
-	if (!r && a->turn_open && (!flight_is_up(a->flight) || close || is_full(a->turn) || a->turn->txn || a->leaving || a->stopping))
-		r = close_turn(a);
-	if (!r && a->leaving && flight_is_up(a->flight))
-		r = land(a);
 	status_message(a->status, NULL);
+	forget_handled(a);
+	turn_end(t);
 	conn_resume(a);
 	status_mailbox(a->status, (uint32_t)a->mailbox.n);
-	return r;
+	return 0;
 }

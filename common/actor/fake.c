@@ -135,8 +135,8 @@ void turn_fake_undo(struct turn_fake *f)
 int turn_fake_commit(struct turn_fake *f)
 {
 	int r = turn_message_apply(&f->turn);
-	if (!r)
-		r = turn_commit(&f->turn, store_begin);
+	if (!r && f->turn.txn)
+		r = store_commit(steal(&f->turn.txn));
 	turn_fake_drop(f);
 	return r;
 }

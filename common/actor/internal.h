@@ -7,7 +7,6 @@
  *   link.c      address -> connection                           send.c      the turn's calls that speak
  *   role.c      uid -> role                                     ask.c       questions that wait for an answer
  *   mailbox.c   messages that wait for their turn               metrics.c   what the runtime counts
- *   flight.c    a turn whose commit is on its way while the next one is made
  */
 #include "common/actor/actor.h"
 #include "common/base/cleanup.h"
@@ -37,7 +36,7 @@
 #define REF_LINK (1ull << 62)
 #define REF_OWN (REF_CONN | REF_LINK)
 #define BUCKETS 1024u
-#define ROW_BUCKETS 16384u                 /* of two hashes a turn; of an actor without a store they stay untouched memory */
+#define ROW_BUCKETS 16384u                 /* of a turn's hash; of an actor without a store they stay untouched memory */
 
 struct actor;
 struct conn;
@@ -96,11 +95,10 @@ void event_free(struct event *e);
 enum effect_op { OP_PUT, OP_DELETE, OP_SEND_PEER, OP_SEND, OP_ASK, OP_CONNECT, OP_DISCONNECT, OP_MONITOR, OP_DEMONITOR, OP_WAKE, OP_EMIT, OP_NOTE, OP_CONTROL, OP_LEAVE };
 struct effect {
 	struct effect *next;
-	struct effect *same_bucket; /* earlier put or delete with the same hash: of this message, then of this turn */
+	struct effect *same_bucket; /* earlier put or delete of this message with the same hash */
 	enum effect_op op;
 	unsigned table;
 	bool costs_credit;
-	bool over;                  /* a row that a later effect of its turn writes anew */
 	Troupe__Reason reason;
 	struct slice key, value;  /* of a row; value: a packed envelope or control, or text */
 	const char *to;
@@ -111,10 +109,7 @@ struct effect {
 struct effects { struct effect *head, **tail; size_t n; };
 
 struct asker { struct asker *next; uint64_t peer; struct id id; };
-struct bucket { uint32_t generation; struct effect *head; }; /* of a hash over rows: emptied by making all entries old */
 
-/* Its rows are kept as effects, which turn_get looks through first, and come into a transaction only when somebody scans, or at the end: so a turn can be made while
- * the one before it is being committed (below), by another thread. */
 struct turn {
 	struct actor *actor;      /* NULL: a fake */
 	struct store *store;
@@ -122,51 +117,29 @@ struct turn {
 	struct arena *arena;
 	uint64_t now_ms, wall_ms, boot_ms;
 	struct effects message;   /* of the message in work */
-	struct effects rows;      /* of earlier messages of the turn, not yet in txn */
 	struct effects release;   /* of the turn, to be done after the commit */
 	struct asker *askers;     /* of this turn: who must hear that it failed */
-	struct turn *below;       /* its commit is on its way; NULL: none */
-	bool waited;              /* that has ended, and views are from behind it */
 	struct store_txn *view, *txn;
-	size_t n_handled, handled_bytes; /* messages so far */
 	struct error error;       /* by turn_fail */
 	bool error_set;
 	bool store_failed;        /* the store is full: nothing of this turn will be committed */
 	size_t n_control;         /* lifeline packets among the effects */
 	struct slice got[16];     /* what turn_get returned to this message: it moves when rows are written */
 	unsigned n_got;
-	uint32_t generation, row_generation; /* of the buckets: one a message, one a turn */
-	struct bucket buckets[ROW_BUCKETS], row_buckets[ROW_BUCKETS];
+	uint32_t generation;      /* of the buckets: one a message */
+	struct { uint32_t generation; struct effect *head; } buckets[ROW_BUCKETS];
 };
 int turn_init(struct turn *t, struct store *s, struct id_maker *ids, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms);
 void turn_fini(struct turn *t);
 void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms);
-void turn_clock(struct turn *t, uint64_t now_ms, uint64_t wall_ms, uint64_t boot_ms); /* of an open turn: it is later */
 void turn_message_begin(struct turn *t);
-/* Moves the message's effects to the turn's; its rows to the transaction where there is one. 0, ERROR_STORE, negative. */
+/* Applies the message's rows to the transaction and moves the rest to the turn's effects. 0, ERROR_STORE, negative. */
 int turn_message_apply(struct turn *t);
 void turn_message_drop(struct turn *t);
-/* Commits its rows; begin: store_begin, or what fits the thread. 0 (also without rows), ERROR_STORE, negative. */
-int turn_commit(struct turn *t, int (*begin)(struct store *s, struct store_txn **ret));
-void turn_landed(struct turn *t); /* below is committed: reads see it without help */
 void turn_end(struct turn *t);    /* forgets everything; a transaction that is still open is aborted */
 struct effect *turn_effect(struct turn *t, enum effect_op op); /* appended; NULL without memory */
 /* Packs env into the arena; id, from and timestamp are filled in. */
 int turn_pack(struct turn *t, Troupe__Envelope *env, struct slice *ret);
-
-/* --- flight.c --- */
-
-/* A turn that is done but for its commit, and what must wait for that. */
-struct flight;
-int flight_open(struct flight **ret, struct actor *a);      /* starts the thread. 0 or -errno */
-struct flight *flight_close(struct flight *f);              /* none may be on its way; returns NULL, NULL is accepted */
-bool flight_is_up(const struct flight *f);                  /* from flight_start to flight_land */
-bool flight_is_done(struct flight *f);                      /* its commit has ended */
-void flight_start(struct flight *f, struct turn *t, struct mail *handled, struct event *handled_events);
-uint64_t flight_since_ms(const struct flight *f);           /* monotonic */
-void flight_wait(struct flight *f);                         /* blocks until its commit has ended */
-/* Ends it: what flight_start was given comes back, with the commit's code (as store_commit's) and how long it took. */
-int flight_land(struct flight *f, struct turn **ret, struct mail **ret_handled, struct event **ret_events, uint64_t *ret_us);
 
 /* --- ask.c --- */
 
@@ -274,7 +247,7 @@ struct counters {
 };
 extern const double commit_bounds[11];           /* seconds; the last bucket is infinity */
 int batch_run(struct actor *a, uint64_t now_ms); /* 0, or negative: leave with 111 */
-bool batch_wanted(struct actor *a, uint64_t now_ms);
+bool batch_wanted(const struct actor *a, uint64_t now_ms);
 int dispatch_mail(struct actor *a, struct mail *m);   /* 0 or negative */
 int dispatch_event(struct actor *a, struct event *e);
 int dispatch_wake(struct actor *a, uint64_t now_ms);
@@ -297,9 +270,8 @@ struct actor {
 	struct status_cell *status;
 	struct id_maker ids;
 	struct rng rng;
-	struct turn *turn, *other_turn; /* the other is NULL while it is up */
-	bool turn_open;              /* has handled something, and its commit is not under way */
-	struct flight *flight;       /* NULL until the first */
+	struct turn *turn;
+	bool in_turn;
 
 	char address[192];
 	struct arena *setup_arena;

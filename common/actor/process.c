@@ -116,7 +116,7 @@ static int base_setup(struct actor *a)
 	id_maker_init(&a->ids, seed[1]);
 	asks_init(&a->asks);
 	a->wake_at_ms = a->links.due_at_ms = TIME_NEVER;
-	if (!(a->turn = calloc(1, sizeof *a->turn)) || !(a->other_turn = calloc(1, sizeof *a->other_turn)))
+	if (!(a->turn = calloc(1, sizeof *a->turn)))
 		return -ENOMEM;
 	if ((r = loop_open(&a->loop)))
 		return r;
@@ -155,11 +155,9 @@ static int actor_start(struct actor *a)
 	if (!r)
 		r = turn_init(a->turn, a->store, &a->ids, clock_mono_ms(), clock_wall_ms(), clock_boot_ms());
 	if (!r)
-		r = turn_init(a->other_turn, a->store, &a->ids, clock_mono_ms(), clock_wall_ms(), clock_boot_ms());
-	if (!r)
 		r = mailbox_setup(a, &e);
 	if (!r)
-		a->turn->actor = a->other_turn->actor = a;
+		a->turn->actor = a;
 	if (!r && a->def->init)
 		r = a->def->init(a, a->setup, &a->state, &e);
 	if (!r)
@@ -197,10 +195,7 @@ static uint64_t actor_tick(void *ctx, uint64_t now_ms)
 			log_error("fatal", LOG_S("why", strerror(-r)));
 			_exit(111);
 		}
-		if (flight_is_up(a->flight))
-			status_phase(a->status, PHASE_COMMIT, flight_since_ms(a->flight));
-		else
-			status_phase(a->status, a->stopping ? PHASE_STOPPING : PHASE_IDLE, clock_mono_ms());
+		status_phase(a->status, a->stopping ? PHASE_STOPPING : PHASE_IDLE, clock_mono_ms());
 		if (a->hub)
 			channel_hub_poll(peer_hub_channels(a->hub)); /* what came in while the disk was busy */
 	}
@@ -298,13 +293,9 @@ static void actor_free(struct actor *a)
 	}
 	links_fini(a);
 	asks_fini(&a->asks);
-	a->flight = flight_close(a->flight);
-	struct turn *turns[] = { a->turn, a->other_turn };
-	for (size_t i = 0; i < ELEMENTS(turns); i++) {
-		if (turns[i] && turns[i]->arena)
-			turn_fini(turns[i]);
-		free(turns[i]);
-	}
+	if (a->turn && a->turn->arena)
+		turn_fini(a->turn);
+	free(a->turn);
 	store_close(a->store);
 	control_fini(a);
 	a->loop = loop_close(a->loop);

@@ -2,4 +2,4 @@
 
 #include <stddef.h>
 
-_Thread_local const char *volatile crash_words;
+const char *volatile crash_words;

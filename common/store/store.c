@@ -332,27 +332,24 @@ int store_grow(struct store *s)
 	return 0;
 }
 
-int store_begin_beside(struct store *s, struct store_txn **ret)
+int store_begin(struct store *s, struct store_txn **ret)
 {
 	struct store_txn *t = &s->write;
-	int dead, r;
 	assert(!t->live && !s->read_only);
 	if (s->dead)
 		return -EIO;
+	int dead;
 	if (s->n_begun++ % READERS_LOOK_EVERY == 0)
 		mdb_reader_check(s->env, &dead);
+	int r = store_grow(s);
+	if (r)
+		return r;
 	if ((r = mdb_txn_begin(s->env, NULL, 0, &t->txn)))
 		return r > 0 ? -r : -EIO;
 	t->live = true;
 	t->full = false;
 	*ret = t;
 	return 0;
-}
-
-int store_begin(struct store *s, struct store_txn **ret)
-{
-	int r = s->dead ? -EIO : store_grow(s);
-	return r ? r : store_begin_beside(s, ret);
 }
 
 int store_commit(struct store_txn *t)

@@ -33,8 +33,6 @@ bool store_has_table(const struct store *s, unsigned table); /* false only in on
 
 /* One write transaction at a time. Reads inside see its writes. */
 int store_begin(struct store *s, struct store_txn **ret);      /* 0, or negative; grows the map where needed */
-/* The same for a thread of its own, up to the commit, while the thread that opened the store reads by views; neither may use it otherwise meanwhile. Never grows the map. */
-int store_begin_beside(struct store *s, struct store_txn **ret);
 /* Makes the map larger where it is needed and no transaction or view lives; store_begin does it by itself. Views end before it: slices move. 0 or negative. */
 int store_grow(struct store *s);
 int store_commit(struct store_txn *t);   /* 0; ERROR_STORE (ENOSPC, map full: nothing was written, later commits may succeed); negative: fatal. Frees t */

@@ -1,6 +1,6 @@
 /* Durable no-op tasks a second, from submit to the news that they are done: 256 bytes of payload, clients and workers in processes of their own. Lines workers beside
  * the bare pipeline (pipeline.h) in turns; exec workers beside loops of posix_spawn and wait. A client submits each task alone, as the pipeline does, or all
- * that it may at this moment in one Submit. usage: e2e [ROUNDS [SECONDS]] */
+ * that it may at this moment in one Submit. usage: e2e [ROUNDS [SECONDS [SHAPE]]], SHAPE: a row of the table alone, from 1 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,9 +43,12 @@ int main(int argc, char **argv)
 	static double bare[ELEMENTS(shapes)][ROUNDS_MAX];
 	unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 5;
 	double seconds = argc > 2 ? atof(argv[2]) : 1.5;
-	MUST(rounds >= 1 && rounds <= ROUNDS_MAX && seconds > 0);
+	unsigned only = argc > 3 ? (unsigned)atoi(argv[3]) : 0; /* 0: all */
+	MUST(rounds >= 1 && rounds <= ROUNDS_MAX && seconds > 0 && only <= ELEMENTS(shapes));
 	for (unsigned r = 0; r < rounds; r++)
 		for (unsigned i = 0; i < ELEMENTS(shapes); i++) {
+			if (only && i + 1 != only)
+				continue;
 			struct load_shape s = shapes[i];
 			bare[i][r] = s.at_once ? pipeline_run(&transport_raw, s.n, s.outstanding, seconds).rate : spawn_run(seconds);
 			for (unsigned together = 0; together < 2; together++)
@@ -54,7 +57,7 @@ int main(int argc, char **argv)
 	printf("e2e: %u rounds of %.1f s each, medians; bare: the raw pipeline, or posix_spawn and wait on %u lanes\n", rounds, seconds, LANES);
 	printf("%-33s | %9s | %9s | %-20s | batch | CPU us a task: coordinator, workers, clients\n", "workers, clients+workers, flying", "bare/s", "node/s", "node/bare (range)");
 	for (unsigned i = 0; i < ELEMENTS(shapes); i++)
-		for (unsigned together = 0; together < 2; together++)
+		for (unsigned together = 0; together < 2 && (!only || i + 1 == only); together++)
 			row(shapes[i], together ? "together" : "one by one", node[i][together], bare[i], rounds);
 	return 0;
 }

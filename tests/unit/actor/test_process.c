@@ -128,49 +128,6 @@ START_TEST(killed_before_the_commit_the_state_is_not_there_and_no_reply_came)
 }
 END_TEST
 
-static void sixty_puts(void)
-{
-	char text[16];
-	for (int i = 0; i < 60; i++) {
-		snprintf(text, sizeof text, "k%d=v%d", i, i);
-		send_word(TROUPE__KIND__ASK, "put", text);
-	}
-}
-
-START_TEST(a_turn_that_commits_while_the_next_one_is_made_promises_nothing_before_it_is_on_the_disk)
-{
-	static const struct { const char *point; bool there; } cases[] = { { "turn.after_begin:1", false }, { "turn.before_commit:1", false }, { "turn.after_commit:1", true } };
-	for (size_t i = 0; i < ELEMENTS(cases); i++) {
-		actor_starts(cases[i].point);
-		client_dials("");
-		sixty_puts();
-		ck_assert_int_eq(actor_ends(), -SIGKILL);
-		WAIT(is_down);
-		ck_assert_uint_eq(w.n_answers, 0);
-		w.n_asked = 0;
-
-		actor_starts(NULL);
-		client_dials("");
-		if (cases[i].there)
-			answered(ask("get", "k0"), "value", "v0");
-		else
-			refused(ask("get", "k0"), ERROR_NOT_FOUND);
-		kill(w.child, SIGKILL);
-		ck_assert_int_eq(actor_ends(), -SIGKILL);
-		WAIT(is_down);
-		w.n_asked = w.n_answers = 0;
-	}
-	actor_starts(NULL);
-	client_dials("");
-	sixty_puts();
-	WAIT(all_answered);
-	for (int i = 0; i < 60; i++)
-		ck_assert_int_eq(atoi(w.answers[i].payload + 1), i);
-	w.n_asked = w.n_answers = 0;
-	answered(ask("get", "k59"), "value", "v59");
-}
-END_TEST
-
 START_TEST(a_handler_that_fails_leaves_no_effect_and_its_asker_is_told_why)
 {
 	actor_starts(NULL);
@@ -506,7 +463,6 @@ static Suite *process_suite(void)
 	tcase_add_test(c, what_was_put_is_read_by_the_next_message_and_after_kill_9);
 	tcase_add_test(c, killed_after_the_commit_and_before_the_release_the_state_is_there_and_no_reply_came);
 	tcase_add_test(c, killed_before_the_commit_the_state_is_not_there_and_no_reply_came);
-	tcase_add_test(c, a_turn_that_commits_while_the_next_one_is_made_promises_nothing_before_it_is_on_the_disk);
 	tcase_add_test(c, a_handler_that_fails_leaves_no_effect_and_its_asker_is_told_why);
 	tcase_add_test(c, a_wake_comes_when_it_is_due);
 	tcase_add_test(c, a_monitor_is_answered_with_one_down);

@@ -290,7 +290,6 @@ void stage_commit(struct stage *s)
 		else if (all[i].kind == EFFECT_WAKE && all[i].number < s->wake_at_ms)
 			s->wake_at_ms = all[i].number;
 	}
-	coordinator_def.on_seal(s->c);
 	MUST(turn_fake_commit(s->fake) == 0);
 	coordinator_def.on_commit(s->c);
 }
