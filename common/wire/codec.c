@@ -15,6 +15,8 @@
 #define ARENA_FLOOR (64 * 1024)
 #define ARENA_ENVELOPE 512 /* an empty one in memory, with protobuf-c's own notes: many tiny messages are no attack, and their number is limited */
 #define FRAME_ENVELOPES 3 /* the field's number */
+#define ENVELOPE_ID 6
+#define FIRST_BODY 20     /* fields of an envelope from here on are bodies */
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
@@ -265,6 +267,29 @@ int control_decode(const uint8_t *data, size_t len, struct arena **ret_arena, Tr
 	*ret_arena = arena;
 	*ret = control;
 	return 0;
+}
+
+int envelope_peek(const uint8_t *data, size_t len, struct envelope_head *ret, struct error *e)
+{
+	const uint8_t *p = data, *end = data + len;
+	struct envelope_head head = { 0 };
+	struct field f;
+	int r = message_scan(&troupe__envelope__descriptor, data, len, e);
+	while (!r && p < end && field_read(&p, end, &f)) {
+		if (f.number < FIRST_BODY)
+			head.fields |= 1u << f.number;
+		else if (f.type == WIRE_BYTES)
+			head.body = f.number;
+		if (f.number != ENVELOPE_ID)
+			continue;
+		if (f.type != WIRE_BYTES)
+			return malformed(&troupe__envelope__descriptor, e);
+		r = id_check("Envelope.id", &(ProtobufCBinaryData){ .len = f.len, .data = (uint8_t *)(uintptr_t)f.data }, e);
+		head.id = f.len ? f.data : NULL;
+	}
+	if (!r)
+		*ret = head;
+	return r;
 }
 
 static int string_check(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, const char *s, struct error *e)

@@ -35,6 +35,15 @@ int message_decode(const ProtobufCMessageDescriptor *d, const uint8_t *data, siz
 /* Every string of m, however deep, is UTF-8 without NUL. 0 or ERROR_BAD_REQUEST that names the field. */
 int message_check_strings(const ProtobufCMessage *m, struct error *e);
 
+/* What an envelope that is packed already says of itself. */
+struct envelope_head {
+	uint32_t body;   /* the number of its body's field, Troupe__Envelope__BodyCase; 0: an application message, or nothing */
+	uint32_t fields; /* bit n: field n is there, of those below 20 */
+	const uint8_t *id; /* 16 bytes in data; NULL: none */
+};
+/* Checks all of it as frame_decode would, but unpacks nothing. 0 or ERROR_BAD_REQUEST. */
+int envelope_peek(const uint8_t *data, size_t len, struct envelope_head *ret, struct error *e);
+
 /* A frame under construction: envelopes are packed straight behind each other, because repeated fields concatenate. */
 struct frame_writer {
 	uint8_t *data;   /* owned; the frame is the len bytes from data + head; NULL before anything is added */

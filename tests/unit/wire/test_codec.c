@@ -520,6 +520,40 @@ START_TEST(messages_in_memory_are_checked_for_text)
 }
 END_TEST
 
+START_TEST(a_packed_envelope_says_its_fields_body_and_id)
+{
+	Troupe__Envelope env = envelope_tell("", "counter.add", "5");
+	Troupe__Ping ping = TROUPE__PING__INIT;
+	uint8_t id[16] = { 1, 2, 3 }, packed[128];
+	struct envelope_head head;
+	struct error e = { 0 };
+	size_t len = troupe__envelope__pack(&env, packed);
+	ck_assert_int_eq(envelope_peek(packed, len, &head, &e), 0);
+	ck_assert_uint_eq(head.fields, 1u << 3 | 1u << 4);
+	ck_assert_uint_eq(head.body, 0);
+	ck_assert_ptr_null(head.id);
+
+	troupe__envelope__init(&env);
+	env.id = (ProtobufCBinaryData){ sizeof id, id };
+	env.kind = TROUPE__KIND__ASK;
+	env.body_case = TROUPE__ENVELOPE__BODY_PING;
+	env.ping = &ping;
+	len = troupe__envelope__pack(&env, packed);
+	ck_assert_int_eq(envelope_peek(packed, len, &head, &e), 0);
+	ck_assert_uint_eq(head.fields, 1u << 6 | 1u << 9);
+	ck_assert_uint_eq(head.body, TROUPE__ENVELOPE__BODY_PING);
+	ck_assert_mem_eq(head.id, id, sizeof id);
+
+	ck_assert_int_eq(envelope_peek(packed, len - 1, &head, &e), ERROR_BAD_REQUEST);
+	env.id.len = 15;
+	len = troupe__envelope__pack(&env, packed);
+	ck_assert_int_eq(envelope_peek(packed, len, &head, &e), ERROR_BAD_REQUEST);
+	env = envelope_tell("", "\xff", "");
+	len = troupe__envelope__pack(&env, packed);
+	ck_assert_int_eq(envelope_peek(packed, len, &head, &e), ERROR_BAD_REQUEST);
+}
+END_TEST
+
 START_TEST(an_error_crosses_the_wire_as_a_failure)
 {
 	struct error e, back;
@@ -587,6 +621,7 @@ int main(void)
 	tcase_add_test(t, random_lifeline_packets_come_back_as_they_were);
 	tcase_add_test(t, records_decode_by_their_descriptor_into_the_arena_given);
 	tcase_add_test(t, messages_in_memory_are_checked_for_text);
+	tcase_add_test(t, a_packed_envelope_says_its_fields_body_and_id);
 	tcase_add_test(t, an_error_crosses_the_wire_as_a_failure);
 	tcase_add_test(t, a_failure_never_reads_as_success);
 	suite_add_tcase(s, t);
