@@ -60,7 +60,7 @@ void request_finish(struct request *r, struct arena *arena, const Troupe__Envelo
 }
 
 /* May the receiver bear this twice? A retry and a child order say "do it once more"; publish would append twice. */
-static bool verb_repeats(const Troupe__Envelope *env)
+bool client_repeats(const Troupe__Envelope *env)
 {
 	const struct verb *v = verb_find((int)env->body_case);
 	if (!v || v->kind != VERB_REQUEST)
@@ -85,16 +85,18 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 	env.id = (ProtobufCBinaryData){ .len = sizeof r->id.b, .data = r->id.b };
 	env.kind = ask ? TROUPE__KIND__ASK : TROUPE__KIND__TELL;
 	env.timestamp_ms = clock_wall_ms();
-	env.deadline_ms = !ask || timeout_ms == TIME_NEVER ? 0 : timeout_ms;
+	env.deadline_ms = !ask ? 0 : q->deadline_ms ? q->deadline_ms : timeout_ms == TIME_NEVER ? 0 : timeout_ms;
 	if (q->to)
 		env.to = (char *)(uintptr_t)q->to;
-	r->len = troupe__envelope__get_packed_size(&env);
+	r->len = q->packed_len + troupe__envelope__get_packed_size(&env);
 	r->packed = malloc(r->len ? r->len : 1);
 	if (!r->packed) {
 		free(r);
 		return -ENOMEM;
 	}
-	troupe__envelope__pack(&env, r->packed);
+	if (q->packed_len)
+		memcpy(r->packed, q->packed, q->packed_len);
+	troupe__envelope__pack(&env, r->packed + q->packed_len);
 	if (ask && request_find(c, &env.id)) {
 		free(r->packed);
 		free(r);
@@ -102,7 +104,7 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 	}
 
 	r->ask = ask;
-	r->repeat = q->repeat == REPEAT_ALWAYS || (q->repeat == REPEAT_BY_VERB && verb_repeats(&env));
+	r->repeat = q->repeat == REPEAT_ALWAYS || (q->repeat == REPEAT_BY_VERB && client_repeats(&env));
 	r->started_us = clock_mono_us();
 	r->deadline_at_ms = timeout_ms == TIME_NEVER ? TIME_NEVER : now_ms + timeout_ms;
 	r->on_answer = q->on_answer;
@@ -121,7 +123,7 @@ static int client_queue(struct client *c, const struct client_request *q, bool a
 	struct request *r;
 	if (q->to && !address_valid(q->to))
 		return error_set(e, ERROR_BAD_REQUEST, "'%.60s' is no address: write type:id", q->to);
-	if (c->n_asks >= CLIENT_ASKS_MAX || c->n_bytes >= CLIENT_BYTES_MAX) {
+	if (!client_has_room(c, SIZE_MAX)) {
 		error_set(e, ERROR_BUSY, "%zu requests are outstanding", c->n_asks);
 		return error_retry(e, 0);
 	}
@@ -138,6 +140,8 @@ static int client_queue(struct client *c, const struct client_request *q, bool a
 }
 
 int client_start(struct client *c, const struct client_request *r, struct error *e) { return client_queue(c, r, true, e); }
+
+int client_tell_request(struct client *c, const struct client_request *r, struct error *e) { return client_queue(c, r, false, e); }
 
 int client_tell(struct client *c, const char *to, Troupe__Envelope *env, struct error *e)
 {
@@ -427,10 +431,15 @@ int client_reach(struct client *c, const char *to, uint64_t timeout_ms, struct e
 	return code;
 }
 
+bool client_has_room(const struct client *c, size_t most)
+{
+	return c->n_asks <= most && c->n_asks < CLIENT_ASKS_MAX && c->n_bytes < CLIENT_BYTES_MAX;
+}
+
 int client_wait_room(struct client *c, size_t most, uint64_t timeout_ms, struct error *e)
 {
 	uint64_t until_ms = timeout_ms == TIME_NEVER ? TIME_NEVER : clock_mono_ms() + timeout_ms;
-	while (c->n_asks > most || c->n_asks >= CLIENT_ASKS_MAX || c->n_bytes >= CLIENT_BYTES_MAX) {
+	while (!client_has_room(c, most)) {
 		int code = client_poll(c, until_ms);
 		if (code < 0)
 			return code;

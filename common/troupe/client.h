@@ -63,7 +63,11 @@ struct client_answer {
 struct client_request {
 	const char *to;               /* an address; NULL: the supervisor (through front) */
 	Troupe__Envelope *env;        /* packed at once; id (where it has none), kind, deadline and to are filled in */
+	/* Fields that are packed already, such as the body, and stand in front of env's own; env then has no body, and repeat is not BY_VERB. NULL: none. */
+	const uint8_t *packed;
+	size_t packed_len;
 	uint64_t timeout_ms;          /* 0: the client's; TIME_NEVER: none */
+	uint64_t deadline_ms;         /* told to the receiver; 0: timeout_ms */
 	enum client_repeat repeat;
 	/* Called exactly once, never from client_start itself. */
 	void (*on_answer)(void *ctx, const struct client_answer *a);
@@ -79,6 +83,11 @@ int client_ask(struct client *c, const char *to, Troupe__Envelope *env, uint64_t
 
 /* Queues a message that has no answer. It is dropped when the connection dies. */
 int client_tell(struct client *c, const char *to, Troupe__Envelope *env, struct error *e);
+/* The same with all that a request may say; timeout, repeat and on_answer mean nothing. */
+int client_tell_request(struct client *c, const struct client_request *r, struct error *e);
+
+/* May the receiver of this body bear it twice? What REPEAT_BY_VERB goes by. */
+bool client_repeats(const Troupe__Envelope *env);
 
 /* Waits until the first connection to an actor stands. 0, or why not. */
 int client_reach(struct client *c, const char *to, uint64_t timeout_ms, struct error *e);
@@ -91,6 +100,7 @@ int client_fd(const struct client *c);
 uint64_t client_deadline_ms(const struct client *c);
 
 size_t client_outstanding(const struct client *c);
+bool client_has_room(const struct client *c, size_t most); /* client_start would be accepted, and no more than most asks are outstanding */
 /* Waits until client_start would be accepted and no more than most asks are outstanding. 0 or ERROR_TIMEOUT. */
 int client_wait_room(struct client *c, size_t most, uint64_t timeout_ms, struct error *e);
 /* Waits until everything that was queued has been taken by the kernel. 0 or ERROR_TIMEOUT. */

@@ -268,6 +268,21 @@ START_TEST(a_message_without_an_answer_arrives)
 }
 END_TEST
 
+START_TEST(a_request_may_bring_its_body_packed)
+{
+	size_t n_answers = 0, requests, ids;
+	Troupe__Envelope env = ping_with("packed"), header = TROUPE__ENVELOPE__INIT;
+	uint8_t packed[64];
+	size_t len = troupe__envelope__pack(&env, packed);
+	struct client_request q = { .to = "echo:1", .env = &header, .packed = packed, .packed_len = len, .repeat = REPEAT_ALWAYS, .on_answer = count_answer, .ctx = &n_answers };
+	ck_assert_int_eq(client_start(client, &q, &error), 0);
+	ck_assert_int_eq(client_wait_room(client, 0, 5000, &error), 0);
+	ck_assert_uint_eq(n_answers, 1);
+	fake_node_seen(&node, "packed", &requests, &ids);
+	ck_assert_uint_eq(requests, 1);
+}
+END_TEST
+
 START_TEST(closing_with_asks_outstanding_calls_nobody_back)
 {
 	struct count c = { 0 };
@@ -359,6 +374,7 @@ static Suite *suite(void)
 	tcase_add_test(c, too_much_outstanding_is_refused_and_room_comes_back);
 	tcase_add_test(c, what_the_node_sends_unasked_arrives_too);
 	tcase_add_test(c, a_message_without_an_answer_arrives);
+	tcase_add_test(c, a_request_may_bring_its_body_packed);
 	tcase_add_test(c, closing_with_asks_outstanding_calls_nobody_back);
 	suite_add_tcase(s, c);
 	TCase *alone = tcase_create("alone");
