@@ -1,7 +1,9 @@
 /* scripted-node DIR: a front and a coordinator that answers what a test wrote down, so that requests can be looked at which no queue need understand.
  *
  * A request of the verb V, to coordinator:main or to the supervisor, is written to DIR/requests as one line of JSON. Its answer is the n-th line of DIR/V for the n-th
- * one of its kind, the last line for those after it: an envelope as JSON, such as {"changed": {"count": 3}}. Without that file it is refused with NO_VERB. */
+ * one of its kind, the last line for those after it: an envelope as JSON, such as {"changed": {"count": 3}}. Without that file it is refused with NO_VERB. The line
+ * "silent" is no answer at all, and at "die" the process exits; one that is started again goes on counting. Behind the n-th answer the n-th line of DIR/V.push, where
+ * there is one, is sent unasked. */
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,7 +19,6 @@
 
 static const char *dir;
 static struct peer_hub *hubs[2];
-static unsigned seen[256];
 
 static void reply(struct peer *p, const Troupe__Envelope *to, Troupe__Envelope *env)
 {
@@ -39,12 +40,26 @@ static void note(const Troupe__Envelope *env)
 	json_decref(j);
 }
 
+/* How many requests of the verb came before this one, over all lives: a byte in DIR/V.seen for each. */
+static unsigned count(const char *verb)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s/%s.seen", dir, verb);
+	FILE *f = fopen(path, "ae");
+	assert(f);
+	fseek(f, 0, SEEK_END);
+	long n = ftell(f);
+	fputc('.', f);
+	fclose(f);
+	return (unsigned)n;
+}
+
 /* The n-th line of the file, or its last one; false: there is none. */
-static bool line_of(const char *verb, unsigned n, char **text)
+static bool line_of(const char *verb, const char *what, unsigned n, char **text)
 {
 	char path[256];
 	size_t room = 0;
-	snprintf(path, sizeof path, "%s/%s", dir, verb);
+	snprintf(path, sizeof path, "%s/%s%s", dir, verb, what);
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return false;
@@ -62,14 +77,38 @@ static bool line_of(const char *verb, unsigned n, char **text)
 	return *text != NULL;
 }
 
+/* The envelope that is written down, in an arena to unref. */
+static struct arena *read_line(const char *text, Troupe__Envelope **ret)
+{
+	struct error e = { .code = ERROR_NONE };
+	json_error_t je;
+	struct arena *a = arena_new(16u << 20);
+	json_t *j = json_loads(text, 0, &je);
+	if (!j || json_to_envelope(j, a, ret, &e) != 0) {
+		fprintf(stderr, "scripted-node: %s: %s\n", text, j ? e.text : je.text);
+		abort();
+	}
+	json_decref(j);
+	return a;
+}
+
+static void push(struct peer *p, const char *text)
+{
+	Troupe__Envelope *made;
+	struct arena *a = read_line(text, &made);
+	made->kind = TROUPE__KIND__EVENT;
+	assert(peer_send(p, made) == 0);
+	arena_unref(a);
+}
+
 static void answer(struct peer *p, const Troupe__Envelope *env)
 {
 	const struct verb *v = verb_find((int)env->body_case);
 	_cleanup_(freep) char *text = NULL;
-	struct error e = { .code = ERROR_NONE };
-	json_error_t je;
+	_cleanup_(freep) char *unasked = NULL;
 	note(env);
-	if (!v || !line_of(v->name, seen[env->body_case]++, &text)) {
+	unsigned n = v ? count(v->name) : 0;
+	if (!v || !line_of(v->name, "", n, &text)) {
 		Troupe__Envelope refused = TROUPE__ENVELOPE__INIT;
 		Troupe__Failure f = TROUPE__FAILURE__INIT;
 		f.code = ERROR_NO_VERB;
@@ -79,16 +118,16 @@ static void answer(struct peer *p, const Troupe__Envelope *env)
 		reply(p, env, &refused);
 		return;
 	}
-	struct arena *a = arena_new(16u << 20);
-	json_t *j = json_loads(text, 0, &je);
-	Troupe__Envelope *made;
-	if (!j || json_to_envelope(j, a, &made, &e) != 0) {
-		fprintf(stderr, "scripted-node: %s: %s\n", text, j ? e.text : je.text);
-		abort();
+	if (strncmp(text, "die", 3) == 0)
+		_exit(9);
+	if (strncmp(text, "silent", 6) != 0) {
+		Troupe__Envelope *made;
+		struct arena *a = read_line(text, &made);
+		reply(p, env, made);
+		arena_unref(a);
 	}
-	reply(p, env, made);
-	json_decref(j);
-	arena_unref(a);
+	if (line_of(v->name, ".push", n, &unasked) && unasked[0] == '{')
+		push(p, unasked);
 }
 
 static void locate(struct peer *p, const Troupe__Envelope *env)
