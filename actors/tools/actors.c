@@ -169,7 +169,7 @@ int verb_logs(struct tool *t)
 	env.body_case = TROUPE__ENVELOPE__BODY_TAIL_ASK;
 	env.tail_ask = &ask;
 	/* A child's name may look like the end of an id: who is in the tree is meant. */
-	int code = client_ask(t->client, NULL, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, NULL, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code == ERROR_NO_ACTOR && is_task)
 		return task_logs(t, &ref);
 	if (code || answer->body_case != TROUPE__ENVELOPE__BODY_TAIL)
@@ -232,7 +232,7 @@ int verb_tell(struct tool *t)
 	int status = build_message(t, arena, &env, &payload);
 	if (status != 0)
 		return status;
-	int code = client_tell(t->client, t->args.words[0], &env, &e);
+	int code = talk_tell(t->talk, t->args.words[0], &env, &e);
 	if (code != 0)
 		return tool_fail_code(t, code, &e);
 	/* First come, first served inside a sender: when the ping behind it is answered, the message has arrived. */

@@ -48,7 +48,7 @@ static int ask_state_dir(struct tool *t, char out[static PATH_MAX])
 	Troupe__StatusAsk ask = TROUPE__STATUS_ASK__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_STATUS_ASK;
 	env.status_ask = &ask;
-	int code = client_ask(t->client, NULL, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, NULL, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code == ERROR_NOT_REACHABLE)
 		error_cure(&e, "of a node that is down: troupe %s --state-dir DIR", t->verb->name);
 	if (code != 0)

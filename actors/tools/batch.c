@@ -315,7 +315,7 @@ static int wait_for_end(struct tool *t, const struct id *batch, uint64_t until_m
 			return tool_fail(t, &e);
 		}
 		while (clock_mono_ms() < next_ms)
-			if (client_poll(t->client, next_ms) < 0)
+			if (talk_poll(t->talk, next_ms) < 0)
 				return EXIT_BUG;
 	}
 }

@@ -4,6 +4,7 @@
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/parse.h"
+#include "common/troupe/troupe.h"
 #include "actors/tools/bulk.h"
 #include "actors/tools/progress.h"
 #include "actors/tools/rows.h"
@@ -71,7 +72,7 @@ static void on_finished(struct tool *t, const Troupe__Envelope *env)
 	}
 }
 
-static void on_answer(void *ctx, const struct client_answer *a)
+static void on_answer(void *ctx, const struct talk_answer *a)
 {
 	struct bench *b = ctx;
 	b->answered++;
@@ -95,7 +96,7 @@ static int start_submit(struct bench *b, bool notify)
 	uint64_t left = b->count - b->started, n = left < b->chunk ? left : b->chunk, now_us = clock_mono_us();
 	for (uint64_t i = 0; i < n; i++) {
 		troupe__task_spec__init(&specs[i]);
-		ids[i] = client_id(b->t->client);
+		ids[i] = talk_id(b->t->talk);
 		specs[i].id = (ProtobufCBinaryData){ .len = sizeof ids[i].b, .data = ids[i].b };
 		specs[i].queue = (char *)(uintptr_t)b->queue;
 		specs[i].payload = (ProtobufCBinaryData){ .len = b->size, .data = b->payload };
@@ -108,8 +109,8 @@ static int start_submit(struct bench *b, bool notify)
 	submit.notify = notify;
 	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
 	env.submit = &submit;
-	struct client_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = STALL_MS, .on_answer = on_answer, .ctx = b };
-	int code = client_start(b->t->client, &r, &e);
+	struct talk_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = STALL_MS, .on_answer = on_answer, .ctx = b };
+	int code = talk_start(b->t->talk, &r, &e);
 	if (code == 0)
 		b->started += n;
 	else if (code > 0)
@@ -125,8 +126,8 @@ static int start_ask(struct bench *b)
 	ping.data = (ProtobufCBinaryData){ .len = b->size, .data = b->payload };
 	env.body_case = TROUPE__ENVELOPE__BODY_PING;
 	env.ping = &ping;
-	struct client_request r = { .to = b->to, .env = &env, .timeout_ms = STALL_MS, .on_answer = on_answer, .ctx = b };
-	int code = client_start(b->t->client, &r, &e);
+	struct talk_request r = { .to = b->to, .env = &env, .timeout_ms = STALL_MS, .on_answer = on_answer, .ctx = b };
+	int code = talk_start(b->t->talk, &r, &e);
 	if (code == 0)
 		b->started++;
 	else if (code > 0)
@@ -169,13 +170,13 @@ static uint64_t in_flight(const struct bench *b, enum bench_kind kind)
 {
 	if (kind == BENCH_E2E)
 		return b->started - b->finished;
-	return kind == BENCH_ASK ? b->started - b->answered : (uint64_t)client_outstanding(b->t->client) * b->chunk;
+	return kind == BENCH_ASK ? b->started - b->answered : (uint64_t)talk_outstanding(b->t->talk) * b->chunk;
 }
 
 static bool is_over(const struct bench *b, enum bench_kind kind, bool fill)
 {
 	bool notified = kind == BENCH_E2E || (kind == BENCH_DRAIN && !fill);
-	return b->started >= b->count && (notified ? b->finished >= b->count : client_outstanding(b->t->client) == 0);
+	return b->started >= b->count && (notified ? b->finished >= b->count : talk_outstanding(b->t->talk) == 0);
 }
 
 /* fill: of a drain, the first part. */
@@ -189,7 +190,7 @@ static int bench_loop(struct bench *b, enum bench_kind kind, bool fill)
 			if (code < 0)
 				return tool_fail_code(t, code, NULL);
 		}
-		if (client_poll(t->client, clock_mono_ms() + 1000) < 0)
+		if (talk_poll(t->talk, clock_mono_ms() + 1000) < 0)
 			return EXIT_BUG;
 		if (clock_mono_ms() - b->news_ms > STALL_MS)
 			error_set(&b->error, ERROR_TIMEOUT, "nothing moved for %u s: %llu of %llu", STALL_MS / 1000, (unsigned long long)b->finished, (unsigned long long)b->count);
@@ -242,7 +243,7 @@ static int bench_options(struct bench *b, enum bench_kind kind)
 	b->size = 256;
 	b->chunk = 1;
 	int status = tool_number(t, OPT_COUNT, 1, COUNT_MAX, &b->count);
-	status = status ? status : tool_number(t, OPT_OUTSTANDING, 1, CLIENT_ASKS_MAX / 2, &b->outstanding);
+	status = status ? status : tool_number(t, OPT_OUTSTANDING, 1, TROUPE_OUTSTANDING_MAX / 2, &b->outstanding);
 	status = status ? status : tool_number(t, OPT_CHUNK, 1, BULK_CHUNK_MAX, &b->chunk);
 	if (status != 0)
 		return status;
@@ -298,7 +299,7 @@ int verb_bench(struct tool *t)
 	if (status == 0) {
 		progress_begin(&b->progress, name, b->count, tool_quiet(t));
 		struct error e = { .code = ERROR_NONE };
-		int code = client_reach(t->client, b->to ? b->to : t->coordinator, t->timeout_ms, &e);
+		int code = talk_reach(t->talk, b->to ? b->to : t->coordinator, t->timeout_ms, &e);
 		status = code ? tool_fail_code(t, code, &e) : 0;
 		uint64_t began_us = clock_mono_us();
 		if (status == 0 && kind == BENCH_DRAIN) {

@@ -77,7 +77,7 @@ static bool wait_and_see(struct bulk *b, const struct error *why)
 	return now_ms - b->refused_at_ms < patience_ms(b);
 }
 
-static void on_answer(void *ctx, const struct client_answer *a)
+static void on_answer(void *ctx, const struct talk_answer *a)
 {
 	struct chunk *c = ctx;
 	struct bulk *b = c->bulk;
@@ -131,9 +131,9 @@ void chunk_send(struct chunk *c)
 	submit.n_tasks = c->n;
 	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
 	env.submit = &submit;
-	struct client_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = patience_ms(b), .on_answer = on_answer, .ctx = c };
+	struct talk_request r = { .to = b->t->coordinator, .env = &env, .timeout_ms = patience_ms(b), .on_answer = on_answer, .ctx = c };
 	c->retry_at_ms = 0;
-	int code = client_start(b->t->client, &r, &e);
+	int code = talk_start(b->t->talk, &r, &e);
 	if (code == 0) {
 		c->flying = true;
 		return;
@@ -282,7 +282,7 @@ static int run_chunks(struct bulk *b)
 		}
 		if (b->in_flight == 0 && b->end)
 			return 0;
-		int code = client_poll(b->t->client, until_ms);
+		int code = talk_poll(b->t->talk, until_ms);
 		if (code < 0)
 			return code;
 		progress_show(&b->progress, done_lines(b));
@@ -385,7 +385,7 @@ int submit_bulk(struct tool *t, const char *path)
 		return tool_usage(t, "--bulk takes at most a queue: the payloads are in the file");
 	if (tool_has(t, OPT_FILE) || tool_has(t, OPT_EXEC) || tool_has(t, OPT_ID) || tool_has(t, OPT_WAIT))
 		return tool_usage(t, "--bulk excludes --file, --exec, --id and --wait");
-	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = client_id(t->client), .now_ms = clock_wall_ms() };
+	b.defaults = (struct bulk_defaults){ .queue = t->args.n_words ? t->args.words[0] : NULL, .batch = talk_id(t->talk), .now_ms = clock_wall_ms() };
 	if (tool_has(t, OPT_BATCH) && id_parse(tool_option(t, OPT_BATCH), &b.defaults.batch, &e) != 0)
 		return tool_usage(t, "--batch: %s", e.text);
 	int status = bulk_run(&b, path);

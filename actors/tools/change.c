@@ -92,7 +92,7 @@ static int change_ask(struct change_run *c, Troupe__TaskRef **tasks, size_t n, c
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	union change_body body;
 	make_request(c, tasks, n, f, dry_run, (ProtobufCBinaryData){ .len = *io_next_len, .data = next }, &body, &env);
-	int code = client_ask(c->t->client, c->t->coordinator, &env, c->t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(c->t->talk, c->t->coordinator, &env, c->t->timeout_ms, &arena, &answer, &e);
 	if (code != 0) {
 		const char *queue = c->plan->alter && c->plan->alter->queue[0] ? c->plan->alter->queue : f ? f->queue : NULL;
 		return code > 0 ? tool_fail_name(c->t, code == ERROR_NO_QUEUE && queue ? queue : c->t->coordinator, &e) : tool_fail_code(c->t, code, &e);

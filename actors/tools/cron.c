@@ -13,7 +13,7 @@
 static int ask(struct tool *t, Troupe__Envelope *env, Troupe__Envelope__BodyCase want, const char *queue, struct arena **ret_arena, const Troupe__Envelope **ret)
 {
 	struct error e = { .code = ERROR_NONE };
-	int code = client_ask(t->client, t->coordinator, env, t->timeout_ms, ret_arena, ret, &e);
+	int code = talk_ask(t->talk, t->coordinator, env, t->timeout_ms, ret_arena, ret, &e);
 	if (code != 0)
 		return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? queue : t->coordinator, &e) : tool_fail_code(t, code, &e);
 	if ((*ret)->body_case == want)

@@ -75,7 +75,7 @@ static int dag_send(struct tool *t, const struct dag *d)
 	}
 	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
 	env.submit = &submit;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0) {
 		const char *queue = e.index >= 1 && e.index <= d->n ? d->tasks[e.index - 1]->queue : d->tasks[0]->queue;
 		if (code > 0 && e.index >= 1 && e.index <= d->n && d->names[e.index - 1]) {
@@ -97,7 +97,7 @@ int submit_dag(struct tool *t, const char *path)
 	_cleanup_(arena_unrefp) struct arena *arena = arena_new(DAG_ARENA);
 	_cleanup_(freep) uint8_t *text = NULL;
 	const char *name = strcmp(path, "-") == 0 ? "stdin" : path;
-	struct id batch = client_id(t->client);
+	struct id batch = talk_id(t->talk);
 	struct error e = { .code = ERROR_NONE };
 	struct dag d;
 	size_t len;

@@ -81,7 +81,7 @@ static void check_coordinator(struct doctor *d, struct tool *t)
 	env.body_case = TROUPE__ENVELOPE__BODY_PING;
 	env.ping = &ping;
 	uint64_t began_us = clock_mono_us();
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	uint64_t took_ms = (clock_mono_us() - began_us) / 1000;
 	if (code > 0)
 		finding_error(d, "store", &e);
@@ -99,7 +99,7 @@ static void check_queues(struct doctor *d, struct tool *t)
 	char age[32];
 	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ASK;
 	env.queue_ask = &ask;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_QUEUES) {
 		if (code > 0)
 			finding_error(d, "queues", &e);
@@ -131,7 +131,7 @@ static void check_quiet(struct doctor *d, struct tool *t)
 	Troupe__TreeAsk ask = TROUPE__TREE_ASK__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_TREE_ASK;
 	env.tree_ask = &ask;
-	int code = client_ask(t->client, NULL, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, NULL, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_TREE)
 		return; /* the other checks say why */
 	for (size_t i = 0; i < answer->tree->n_rows; i++)
@@ -148,7 +148,7 @@ static void check_workers(struct doctor *d, struct tool *t)
 	Troupe__WorkersAsk ask = TROUPE__WORKERS_ASK__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_WORKERS_ASK;
 	env.workers_ask = &ask;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_WORKERS) {
 		if (code > 0)
 			finding_error(d, "workers", &e);
@@ -170,20 +170,20 @@ static int examine(struct doctor *d, struct tool *t)
 	_cleanup_(arena_unrefp) struct arena *arena = NULL;
 	const Troupe__Envelope *answer;
 	struct error e = { .code = ERROR_NONE };
-	struct client_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe doctor", .timeout_ms = t->timeout_ms ? t->timeout_ms : 5000 };
-	int code = client_open(&config, &t->client, &e);
+	struct talk_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe doctor", .timeout_ms = t->timeout_ms ? t->timeout_ms : 5000 };
+	int code = talk_open(&config, &t->talk, &e);
 	if (code != 0)
 		return tool_fail_code(t, code, &e);
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	Troupe__StatusAsk ask = TROUPE__STATUS_ASK__INIT;
 	env.body_case = TROUPE__ENVELOPE__BODY_STATUS_ASK;
 	env.status_ask = &ask;
-	code = client_ask(t->client, NULL, &env, 0, &arena, &answer, &e);
+	code = talk_ask(t->talk, NULL, &env, 0, &arena, &answer, &e);
 	if (code > 0) {
 		finding_error(d, "socket", &e);
 		return EXIT_OK; /* nothing else can be seen from here */
 	}
-	finding(d, "socket", "ok", "%s/front answers", client_dir(t->client));
+	finding(d, "socket", "ok", "%s/front answers", talk_dir(t->talk));
 	if (code == 0 && answer->body_case == TROUPE__ENVELOPE__BODY_STATUS)
 		check_status(d, t, answer->status);
 	check_coordinator(d, t);

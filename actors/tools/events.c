@@ -161,7 +161,7 @@ static void on_log_rows(struct reader *r, const Troupe__Log *log)
 	r->end = log->n_rows == 0;
 }
 
-static void on_answer(void *ctx, const struct client_answer *a)
+static void on_answer(void *ctx, const struct talk_answer *a)
 {
 	struct reader *r = ctx;
 	r->asked = false;
@@ -190,7 +190,7 @@ static int reader_ask(struct reader *r, bool follow)
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	Troupe__TopicAsk topic = TROUPE__TOPIC_ASK__INIT;
 	Troupe__LogAsk log = TROUPE__LOG_ASK__INIT;
-	uint64_t timeout_ms = r->t->timeout_ms ? r->t->timeout_ms : CLIENT_TIMEOUT_MS;
+	uint64_t timeout_ms = r->t->timeout_ms ? r->t->timeout_ms : TALK_TIMEOUT_MS;
 	if (r->of_node) {
 		topic.after = r->offset;
 		topic.limit = SLICE;
@@ -208,8 +208,8 @@ static int reader_ask(struct reader *r, bool follow)
 		env.body_case = TROUPE__ENVELOPE__BODY_LOG_ASK;
 		env.log_ask = &log;
 	}
-	struct client_request q = { .to = r->of_node ? TOPIC : r->t->coordinator, .env = &env, .timeout_ms = timeout_ms + (follow ? FOLLOW_MS : 0), .on_answer = on_answer, .ctx = r };
-	int code = client_start(r->t->client, &q, &e);
+	struct talk_request q = { .to = r->of_node ? TOPIC : r->t->coordinator, .env = &env, .timeout_ms = timeout_ms + (follow ? FOLLOW_MS : 0), .on_answer = on_answer, .ctx = r };
+	int code = talk_start(r->t->talk, &q, &e);
 	if (code != 0)
 		return tool_fail_code(r->t, code, &e);
 	r->asked = true;
@@ -228,14 +228,14 @@ static int find_start(struct events *v)
 	topic.from_end = true;
 	env.body_case = TROUPE__ENVELOPE__BODY_TOPIC_ASK;
 	env.topic_ask = &topic;
-	if (client_ask(v->t->client, TOPIC, &env, v->t->timeout_ms, &topic_arena, &answer, &e) == 0 && answer->body_case == TROUPE__ENVELOPE__BODY_TOPIC_ROWS)
+	if (talk_ask(v->t->talk, TOPIC, &env, v->t->timeout_ms, &topic_arena, &answer, &e) == 0 && answer->body_case == TROUPE__ENVELOPE__BODY_TOPIC_ROWS)
 		v->topic.offset = answer->topic_rows->next > v->tail ? answer->topic_rows->next - v->tail : 0;
 	else if (e.code == ERROR_NOT_REACHABLE || e.code == ERROR_NOT_ALLOWED)
 		return tool_fail(v->t, &e);
 	log.from_end = true;
 	env.body_case = TROUPE__ENVELOPE__BODY_LOG_ASK;
 	env.log_ask = &log;
-	int code = client_ask(v->t->client, v->t->coordinator, &env, v->t->timeout_ms, &log_arena, &answer, &e);
+	int code = talk_ask(v->t->talk, v->t->coordinator, &env, v->t->timeout_ms, &log_arena, &answer, &e);
 	if (code == ERROR_NO_ACTOR)
 		return 0; /* reading it will say so */
 	if (code || answer->body_case != TROUPE__ENVELOPE__BODY_LOG)
@@ -293,7 +293,7 @@ static int read_all(struct events *v)
 		}
 		if (!busy || v->status)
 			return v->status;
-		if (client_poll(v->t->client, TIME_NEVER) < 0)
+		if (talk_poll(v->t->talk, TIME_NEVER) < 0)
 			return EXIT_BUG;
 	}
 }
@@ -310,7 +310,7 @@ static int follow(struct events *v)
 		}
 		if (v->status || (v->topic.gone && v->log.gone))
 			return v->status;
-		if (client_poll(v->t->client, v->n ? now_ms + HOLD_MS : TIME_NEVER) < 0)
+		if (talk_poll(v->t->talk, v->n ? now_ms + HOLD_MS : TIME_NEVER) < 0)
 			return EXIT_BUG;
 		print_rows(v, clock_mono_ms() - HOLD_MS);
 		if (ferror(stdout))

@@ -112,7 +112,7 @@ static void conclude(struct chunk *c)
 	send_rest(c);
 }
 
-static void on_got(void *ctx, const struct client_answer *a)
+static void on_got(void *ctx, const struct talk_answer *a)
 {
 	struct one *one = ctx;
 	struct chunk *c = one->chunk;
@@ -145,9 +145,9 @@ bool import_ask(struct chunk *c)
 		get.payload = true;
 		env.body_case = TROUPE__ENVELOPE__BODY_GET;
 		env.get = &get;
-		struct client_request r = { .to = c->bulk->t->coordinator, .env = &env, .timeout_ms = c->bulk->t->timeout_ms ? c->bulk->t->timeout_ms : GET_MS, .on_answer = on_got,
+		struct talk_request r = { .to = c->bulk->t->coordinator, .env = &env, .timeout_ms = c->bulk->t->timeout_ms ? c->bulk->t->timeout_ms : GET_MS, .on_answer = on_got,
 			                    .ctx = &s->ones[s->next] };
-		int code = client_start(c->bulk->t->client, &r, &e);
+		int code = talk_start(c->bulk->t->talk, &r, &e);
 		if (code == ERROR_BUSY)
 			return true;
 		if (code) {
@@ -235,7 +235,7 @@ int verb_import(struct tool *t)
 	struct bulk b = { .t = t, .import = &m };
 	if (!m.arena)
 		return tool_fail_code(t, -ENOMEM, NULL);
-	b.defaults = (struct bulk_defaults){ .batch = client_id(t->client), .now_ms = clock_wall_ms(), .exported = &m.line };
+	b.defaults = (struct bulk_defaults){ .batch = talk_id(t->talk), .now_ms = clock_wall_ms(), .exported = &m.line };
 	int status = bulk_run(&b, t->args.words[0]);
 	arena_unref(m.arena);
 	return status ? status : report(&b);

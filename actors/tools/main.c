@@ -24,7 +24,7 @@ static void on_interrupt(int signal)
 	_exit(signal == SIGINT ? EXIT_INTERRUPTED : 128 + signal);
 }
 
-static void on_push(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env)
+static void on_push(void *ctx, const Troupe__Envelope *env)
 {
 	struct tool *t = ctx;
 	if (t->on_push)
@@ -91,8 +91,8 @@ static int set_up(struct tool *t)
 		t->style.width = size.ws_col;
 	if (t->verb->offline || tool_has(t, OPT_STATE_DIR) || tool_has(t, OPT_BACKUP))
 		return 0;
-	struct client_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe", .timeout_ms = t->timeout_ms, .on_push = on_push, .on_link = on_link, .ctx = t };
-	int code = client_open(&config, &t->client, &e);
+	struct talk_config config = { .run_dir = tool_option(t, OPT_RUN_DIR), .program = "troupe", .timeout_ms = t->timeout_ms, .on_push = on_push, .on_link = on_link, .ctx = t };
+	int code = talk_open(&config, &t->talk, &e);
 	return code ? tool_fail_code(t, code, &e) : 0;
 }
 
@@ -118,7 +118,7 @@ static int watch(struct tool *t)
 		if (!tty && !tool_quiet(t))
 			putchar('\n');
 		while (clock_mono_ms() < until_ms)
-			if (client_poll(t->client, until_ms) < 0)
+			if (talk_poll(t->talk, until_ms) < 0)
 				return EXIT_BUG;
 	}
 }
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
 	/* What did not reach stdout was not said. A reader that has seen enough (head) is no error. */
 	if (fflush(stdout) != 0 && errno != EPIPE && status == EXIT_OK)
 		status = EXIT_IO;
-	client_close(t.client);
+	talk_close(t.talk);
 	args_fini(&t.args);
 	return status;
 }

@@ -285,7 +285,7 @@ static void sample_actor(struct sampling *s, const Troupe__TreeRow *r)
 
 struct metrics_round { struct sampling s; struct arena *kept[1024]; size_t n_kept; };
 
-static void on_metrics(void *ctx, const struct client_answer *a)
+static void on_metrics(void *ctx, const struct talk_answer *a)
 {
 	struct metrics_round *m = ctx;
 	if (a->error || a->env->body_case != TROUPE__ENVELOPE__BODY_METRICS || m->n_kept == ELEMENTS(m->kept))
@@ -315,12 +315,12 @@ static int metrics_collect(struct tool *t, struct metrics_round *m, const Troupe
 		sample_actor(&m->s, tree->rows[i]);
 		if (!has_metrics(tree->rows[i]))
 			continue;
-		struct client_request r = { .to = tree->rows[i]->address, .env = &env, .timeout_ms = t->timeout_ms ? t->timeout_ms : 2000, .on_answer = on_metrics, .ctx = m };
-		int code = client_start(t->client, &r, &e);
+		struct talk_request r = { .to = tree->rows[i]->address, .env = &env, .timeout_ms = t->timeout_ms ? t->timeout_ms : 2000, .on_answer = on_metrics, .ctx = m };
+		int code = talk_start(t->talk, &r, &e);
 		if (code != 0)
 			return tool_fail_code(t, code, &e);
 	}
-	int code = client_wait_room(t->client, 0, TIME_NEVER, &e);
+	int code = talk_settle(t->talk, &e);
 	return code ? tool_fail_code(t, code, &e) : 0;
 }
 

@@ -60,7 +60,7 @@ static int put(struct tool *t, const uint8_t *sha256, uint64_t size, uint64_t of
 	p.data = (ProtobufCBinaryData){ len, (uint8_t *)(uintptr_t)data };
 	env.body_case = TROUPE__ENVELOPE__BODY_BLOB_PUT;
 	env.blob_put = &p;
-	int r = client_ask(t->client, t->coordinator, &env, patience_ms(t), &arena, &answer, e);
+	int r = talk_ask(t->talk, t->coordinator, &env, patience_ms(t), &arena, &answer, e);
 	if (r)
 		return r;
 	if (answer->body_case != TROUPE__ENVELOPE__BODY_BLOB_TAKEN)
@@ -192,7 +192,7 @@ static int file_error(const struct payload *p, int r, struct error *e)
 static void wait_ms(struct tool *t, uint64_t ms)
 {
 	uint64_t until_ms = clock_mono_ms() + ms;
-	while (clock_mono_ms() < until_ms && client_poll(t->client, until_ms) == 0)
+	while (clock_mono_ms() < until_ms && talk_poll(t->talk, until_ms) == 0)
 		;
 }
 
@@ -267,7 +267,7 @@ int payload_fetch(struct tool *t, const Troupe__BlobRef *ref, int (*take)(void *
 		g.offset = at;
 		env.body_case = TROUPE__ENVELOPE__BODY_BLOB_GET;
 		env.blob_get = &g;
-		int r = client_ask(t->client, t->coordinator, &env, patience_ms(t), &arena, &answer, e);
+		int r = talk_ask(t->talk, t->coordinator, &env, patience_ms(t), &arena, &answer, e);
 		if (r)
 			return r;
 		const Troupe__BlobData *d = answer->body_case == TROUPE__ENVELOPE__BODY_BLOB_DATA ? answer->blob_data : NULL;

@@ -17,7 +17,7 @@ int queue_ask(struct tool *t, const char *name, struct arena **ret_arena, const 
 	ask.name = (char *)(uintptr_t)name;
 	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ASK;
 	env.queue_ask = &ask;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, ret_arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, ret_arena, &answer, &e);
 	if (code != 0)
 		return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? name : t->coordinator, &e) : tool_fail_code(t, code, &e);
 	bool queues = answer->body_case == TROUPE__ENVELOPE__BODY_QUEUES;

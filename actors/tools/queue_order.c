@@ -33,7 +33,7 @@ static int order_send(struct tool *t, Troupe__QueueOrder__Op op, const char *nam
 	}
 	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ORDER;
 	env.queue_order = &order;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code == 0)
 		return 0;
 	return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? name : t->coordinator, &e) : tool_fail_code(t, code, &e);

@@ -156,7 +156,7 @@ static int draft_options(struct tool *t, struct draft *d)
 		return tool_usage(t, "--unique-mode: %s", e.text);
 	if (tool_has(t, OPT_CONTENT_TYPE))
 		s->content_type = (char *)(uintptr_t)tool_option(t, OPT_CONTENT_TYPE);
-	d->id = client_id(t->client);
+	d->id = talk_id(t->talk);
 	if (tool_has(t, OPT_ID) && id_parse(tool_option(t, OPT_ID), &d->id, &e) != 0)
 		return tool_usage(t, "--id: %s", e.text);
 	s->id = (ProtobufCBinaryData){ .len = sizeof d->id.b, .data = d->id.b };
@@ -248,7 +248,7 @@ static int submit_one(struct tool *t, struct draft *d)
 	submit.n_tasks = 1;
 	env.body_case = TROUPE__ENVELOPE__BODY_SUBMIT;
 	env.submit = &submit;
-	int code = client_ask(t->client, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0)
 		return code > 0 ? tool_fail_name(t, e.code == ERROR_NO_QUEUE ? d->spec.queue : t->coordinator, &e) : tool_fail_code(t, code, &e);
 	if (answer->body_case != TROUPE__ENVELOPE__BODY_SUBMITTED || answer->submitted->n_receipts != 1) {

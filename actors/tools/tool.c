@@ -25,7 +25,7 @@ static void suggest_queue(struct tool *t, const char *name, struct error *e)
 	const Troupe__Envelope *answer;
 	env.body_case = TROUPE__ENVELOPE__BODY_QUEUE_ASK;
 	env.queue_ask = &ask;
-	if (client_ask(t->client, t->coordinator, &env, 2000, &arena, &answer, NULL) != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_QUEUES)
+	if (talk_ask(t->talk, t->coordinator, &env, 2000, &arena, &answer, NULL) != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_QUEUES)
 		return;
 	const char *names[256];
 	size_t n = 0;
@@ -46,7 +46,7 @@ static void suggest_actor(struct tool *t, const char *name, struct error *e)
 	const Troupe__Envelope *answer;
 	env.body_case = TROUPE__ENVELOPE__BODY_TREE_ASK;
 	env.tree_ask = &ask;
-	if (client_ask(t->client, NULL, &env, 2000, &arena, &answer, NULL) != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_TREE)
+	if (talk_ask(t->talk, NULL, &env, 2000, &arena, &answer, NULL) != 0 || answer->body_case != TROUPE__ENVELOPE__BODY_TREE)
 		return;
 	const char *names[256];
 	size_t n = 0;
@@ -62,9 +62,9 @@ static void suggest_actor(struct tool *t, const char *name, struct error *e)
 int tool_fail_name(struct tool *t, const char *name, const struct error *e)
 {
 	struct error full = *e;
-	if (t->client && name && full.code == ERROR_NO_QUEUE && !strstr(full.cure, "did you mean"))
+	if (t->talk && name && full.code == ERROR_NO_QUEUE && !strstr(full.cure, "did you mean"))
 		suggest_queue(t, name, &full);
-	if (t->client && name && full.code == ERROR_NO_ACTOR && !strstr(full.cure, "did you mean"))
+	if (t->talk && name && full.code == ERROR_NO_ACTOR && !strstr(full.cure, "did you mean"))
 		suggest_actor(t, name, &full);
 	fflush(stdout);
 	failure_print(stderr, t->verb ? t->verb->name : "start", NULL, &full);
@@ -116,7 +116,7 @@ int tool_ask(struct tool *t, const char *to, Troupe__Envelope *env, Troupe__Enve
 	struct error e = { .code = ERROR_NONE };
 	struct arena *arena;
 	const Troupe__Envelope *answer;
-	int code = client_ask(t->client, to, env, t->timeout_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, to, env, t->timeout_ms, &arena, &answer, &e);
 	if (code != 0)
 		return code > 0 ? tool_fail_name(t, to, &e) : tool_fail_code(t, code, &e);
 	if (want != TROUPE__ENVELOPE__BODY__NOT_SET && answer->body_case != want) {

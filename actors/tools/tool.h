@@ -1,7 +1,7 @@
 #pragma once
 /* What every verb of the tool works with: its arguments, the node, and the ways to print rows and errors. A verb returns an exit status and has
  * printed its error by then. */
-#include "common/troupe/client.h"
+#include "actors/tools/talk.h"
 #include "actors/tools/failure.h"
 #include "actors/tools/option.h"
 #include "actors/tools/ref.h"
@@ -12,7 +12,7 @@
 struct tool {
 	const struct tool_verb *verb;
 	struct args args;
-	struct client *client;         /* NULL in verbs that need no node */
+	struct talk *talk;             /* NULL in verbs that need no node */
 	char coordinator[192];
 	uint64_t timeout_ms;           /* --timeout; 0: none was given */
 	struct style style;

@@ -81,7 +81,7 @@ static int read_crashes(struct asked *a, const char *worker)
 	ask.limit = CRASHES_MAX;
 	env.body_case = TROUPE__ENVELOPE__BODY_CRASH_ASK;
 	env.crash_ask = &ask;
-	int code = client_ask(a->t->client, NULL, &env, a->t->timeout_ms, &a->pages[a->n_pages], &answer, &e);
+	int code = talk_ask(a->t->talk, NULL, &env, a->t->timeout_ms, &a->pages[a->n_pages], &answer, &e);
 	if (code != 0) /* they only add to what is known */
 		return code < 0 ? tool_fail_code(a->t, code, NULL) : 0;
 	a->n_pages++;

@@ -58,7 +58,7 @@ static int wait_slice(struct tool *t, Troupe__TaskRef **names, size_t n, bool an
 	wait.output = output;
 	env.body_case = TROUPE__ENVELOPE__BODY_WAIT;
 	env.wait = &wait;
-	int code = client_ask(t->client, t->coordinator, &env, within_ms, &arena, &answer, &e);
+	int code = talk_ask(t->talk, t->coordinator, &env, within_ms, &arena, &answer, &e);
 	*ret_left = n;
 	if (code == ERROR_TIMEOUT)
 		return 0; /* of the slice */

@@ -87,7 +87,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static uint64_t deadline(const struct attached *a, uint64_t tier_ms, uint64_t now_ms)
 {
-	uint64_t at_ms = earlier(tier_ms, client_deadline_ms(a->t->client));
+	uint64_t at_ms = earlier(tier_ms, talk_deadline_ms(a->t->talk));
 	if (a->attached)
 		at_ms = earlier(at_ms, earlier(a->beat_at_ms, a->progress_at_ms));
 	if (a->fetch_at_ms > now_ms)
@@ -107,7 +107,7 @@ static int rounds(struct attached *a)
 		uint64_t tier_ms = a->tier.ops->tick(a->tier.self, now_ms);
 		worker_say(a, now_ms);
 		leave_when_done(a, now_ms);
-		int r = client_poll(a->t->client, 0);
+		int r = talk_poll(a->t->talk, 0);
 		if (r < 0)
 			return r;
 		r = a->over ? 0 : loop_once(a->loop, deadline(a, tier_ms, now_ms));
@@ -122,7 +122,7 @@ static void let_go(struct attached *a)
 {
 	struct error e;
 	if (a->attached)
-		client_flush(a->t->client, 1000, &e);
+		talk_flush(a->t->talk, 1000, &e);
 }
 
 /* --- before and after --- */
@@ -150,7 +150,7 @@ static int open_loop(struct attached *a, struct loop_source *client)
 	int r = loop_open(&a->loop);
 	if (!r)
 		r = loop_signals(a->loop, &set, on_signal, a);
-	return r ? r : loop_add(a->loop, client, client_fd(a->t->client), EPOLLIN, on_client);
+	return r ? r : loop_add(a->loop, client, talk_fd(a->t->talk), EPOLLIN, on_client);
 }
 
 /* A program started by hand has the environment of that hand. */

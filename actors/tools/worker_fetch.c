@@ -97,7 +97,7 @@ static void piece(struct attached *a, struct task *task, const Troupe__BlobData 
 		reject(a, task, "its bytes are not those that were submitted");
 }
 
-static void on_answer(void *ctx, const struct client_answer *answer)
+static void on_answer(void *ctx, const struct talk_answer *answer)
 {
 	struct attached *a = ctx;
 	struct task *task = task_table_find(&a->held, a->fetching);
@@ -127,7 +127,7 @@ void worker_fetch(struct attached *a, uint64_t now_ms)
 	m.offset = task->fetch->offset;
 	env.body_case = TROUPE__ENVELOPE__BODY_BLOB_GET;
 	env.blob_get = &m;
-	struct client_request q = { .to = a->t->coordinator, .env = &env, .timeout_ms = TIMEOUT_MS, .on_answer = on_answer, .ctx = a };
-	if (client_start(a->t->client, &q, &e) == 0)
+	struct talk_request q = { .to = a->t->coordinator, .env = &env, .timeout_ms = TIMEOUT_MS, .on_answer = on_answer, .ctx = a };
+	if (talk_start(a->t->talk, &q, &e) == 0)
 		a->fetching = task->token;
 }

@@ -35,7 +35,7 @@ static bool tell(struct attached *a, Troupe__Envelope__BodyCase body, void *mess
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	env.body_case = body;
 	env.beat = message; /* all members of the union are pointers */
-	return client_tell(a->t->client, a->t->coordinator, &env, &e) == 0;
+	return talk_tell(a->t->talk, a->t->coordinator, &env, &e) == 0;
 }
 
 static const char *broken(const struct attached *a)
@@ -103,7 +103,7 @@ static bool is_final(const struct attached *a, const struct error *e)
 	return !a->ever && !e->retryable;
 }
 
-static void on_answer(void *ctx, const struct client_answer *answer)
+static void on_answer(void *ctx, const struct talk_answer *answer)
 {
 	struct attached *a = ctx;
 	uint64_t again_ms = AGAIN_MS;
@@ -190,8 +190,8 @@ void worker_attach(struct attached *a)
 	m.broken = (char *)broken(a);
 	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
 	env.attach = &m;
-	struct client_request q = { .to = a->t->coordinator, .env = &env, .timeout_ms = ATTACH_TIMEOUT_MS, .repeat = REPEAT_NEVER, .on_answer = on_answer, .ctx = a };
-	if (client_start(a->t->client, &q, &e))
+	struct talk_request q = { .to = a->t->coordinator, .env = &env, .timeout_ms = ATTACH_TIMEOUT_MS, .once = true, .on_answer = on_answer, .ctx = a };
+	if (talk_start(a->t->talk, &q, &e))
 		return; /* too much is outstanding: the next round tries again */
 	a->attaching = true;
 	a->told_slots = m.slots;

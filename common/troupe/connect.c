@@ -10,6 +10,8 @@
 #include "common/wire/address.h"
 #include "common/wire/codec.h"
 
+_Static_assert(TROUPE_OUTSTANDING_MAX == CLIENT_ASKS_MAX && TROUPE_OUTSTANDING_BYTES_MAX == CLIENT_BYTES_MAX && TROUPE_FOREVER == TIME_NEVER, "limits are those of the engine");
+
 /* The process that has nng's threads: they do not come along in a fork, and nng aborts where they are missed. */
 static _Atomic pid_t threads_of;
 
@@ -117,7 +119,7 @@ const char *troupe_run_dir(const struct troupe *t) { return client_dir(t->client
 
 static uint64_t until(uint64_t timeout_ms)
 {
-	return timeout_ms == TROUPE_FOREVER ? TIME_NEVER : timeout_ms ? clock_mono_ms() + timeout_ms : 0;
+	return timeout_ms && timeout_ms != TROUPE_FOREVER ? clock_mono_ms() + timeout_ms : timeout_ms;
 }
 
 int troupe_fd(const struct troupe *t) { return client_fd(t->client); }
