@@ -15,6 +15,7 @@
 #include "actors/tools/tool.h"
 
 #define WATCH_MS 2000u
+#define CLOSE_SECONDS 5
 
 static volatile sig_atomic_t has_terminal;
 
@@ -23,6 +24,10 @@ static void on_interrupt(int signal)
 	(void)!write(STDERR_FILENO, "\n", has_terminal ? 1 : 0); /* leave the progress bar's line */
 	_exit(signal == SIGINT ? EXIT_INTERRUPTED : 128 + signal);
 }
+
+/* Closing can hang in the transport. All is said by then. */
+static volatile sig_atomic_t last_status;
+static void on_stuck(int signal) { _exit(last_status); }
 
 static void on_push(void *ctx, const Troupe__Envelope *env)
 {
@@ -170,6 +175,9 @@ int main(int argc, char **argv)
 	/* What did not reach stdout was not said. A reader that has seen enough (head) is no error. */
 	if (fflush(stdout) != 0 && errno != EPIPE && status == EXIT_OK)
 		status = EXIT_IO;
+	last_status = status;
+	signal(SIGALRM, on_stuck);
+	alarm(CLOSE_SECONDS);
 	talk_close(t.talk);
 	args_fini(&t.args);
 	return status;

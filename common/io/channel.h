@@ -34,7 +34,12 @@ struct channel_events {
 	 * why: ERROR_NOT_REACHABLE (dial failed), ERROR_BAD_REQUEST, ERROR_TOO_LARGE, ERROR_TIMEOUT, ... */
 	void (*closed)(void *ctx, struct channel *c, const struct error *why);
 };
-struct channel_limits { size_t frame_max; unsigned connections_max; uint32_t handshake_ms, frame_ms; };
+struct channel_limits {
+	size_t frame_max;
+	unsigned connections_max;
+	uint32_t handshake_ms, frame_ms;
+	bool guest;   /* the process is somebody else's: the end sets no alarm, and leaves it alone whatever happens */
+};
 extern const struct channel_limits channel_limits_default;      /* 1 MiB, 4,096, 5 s, 30 s */
 
 /* Initialises nng on first use, with all signals blocked, so that its threads never take one. The hub adds its eventfd to the loop.
@@ -42,7 +47,7 @@ extern const struct channel_limits channel_limits_default;      /* 1 MiB, 4,096,
 /* Starts the threads that the first hub would start, ahead of time. Once; 0 or -ENOMEM. */
 int channel_prepare(void);
 int channel_hub_open(struct loop *l, const struct channel_limits *limits, const struct channel_events *events, void *ctx, struct channel_hub **ret);
-struct channel_hub *channel_hub_close(struct channel_hub *h);   /* closes everything, waits for nng (bounded by an alarm, then _exit) */
+struct channel_hub *channel_hub_close(struct channel_hub *h);   /* closes everything, waits for nng (bounded by an alarm, then _exit; not as a guest) */
 /* Hands everything that has arrived or been completed to the callbacks; the loop does it by itself, a turn calls it again after its commit.
  * Returns how many. */
 int channel_hub_poll(struct channel_hub *h);

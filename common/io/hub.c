@@ -266,9 +266,30 @@ int channel_hub_open(struct loop *l, const struct channel_limits *limits, const 
 	return 0;
 }
 
+/* Some nng calls of this version can deadlock at the end; by then the state is safe on disk, so leaving is better than hanging. */
+struct watchdog { struct sigaction action; sigset_t mask; unsigned alarm; };
+
 static void on_stuck(int signo)
 {
 	_exit(111);
+}
+
+static void watchdog_begin(struct watchdog *w)
+{
+	struct sigaction stuck = { .sa_handler = on_stuck };
+	sigset_t alarm_only;
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	sigaction(SIGALRM, &stuck, &w->action);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_only, &w->mask);
+	w->alarm = alarm(CLOSE_SECONDS);
+}
+
+static void watchdog_end(const struct watchdog *w)
+{
+	alarm(w->alarm);
+	pthread_sigmask(SIG_SETMASK, &w->mask, NULL);
+	sigaction(SIGALRM, &w->action, NULL);
 }
 
 static void closing_wait(struct channel_hub *h)
@@ -305,15 +326,10 @@ struct channel_hub *channel_hub_close(struct channel_hub *h)
 		return NULL;
 	assert(!h->polling);
 
-	/* Some nng calls of this version can deadlock at the end; by now the state is safe on disk, so leaving is better than hanging. */
-	struct sigaction stuck = { .sa_handler = on_stuck }, action_before;
-	sigset_t alarm_only, mask_before;
-	sigemptyset(&alarm_only);
-	sigaddset(&alarm_only, SIGALRM);
-	sigaction(SIGALRM, &stuck, &action_before);
-	pthread_sigmask(SIG_UNBLOCK, &alarm_only, &mask_before);
-	unsigned alarm_before = alarm(CLOSE_SECONDS);
-
+	struct watchdog watchdog = { .alarm = 0 };
+	bool guest = h->limits.guest;
+	if (!guest)
+		watchdog_begin(&watchdog);
 	h->polling = h->closing = true;
 	struct listener *l;
 	SLIST_FOREACH(l, &h->listeners, entry)
@@ -326,9 +342,8 @@ struct channel_hub *channel_hub_close(struct channel_hub *h)
 	closing_wait(h);
 	nng_aio_free(h->try_aio);
 
-	alarm(alarm_before);
-	pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
-	sigaction(SIGALRM, &action_before, NULL);
+	if (!guest)
+		watchdog_end(&watchdog);
 
 	int fd = h->wake.fd;
 	loop_remove(&h->wake);

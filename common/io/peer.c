@@ -15,7 +15,7 @@
 #define RECONNECT_FIRST_MS 10u
 #define RECONNECT_MAX_MS 2000u
 
-static uint64_t last_number; /* peers of this process, over all hubs */
+static _Atomic uint64_t last_number; /* peers of this process, over all hubs, of which each may have a thread */
 
 static struct peer *peer_new(struct peer_hub *h, bool dialled)
 {

@@ -244,6 +244,7 @@ int client_open(const struct client_config *config, struct client **ret, struct 
 		goto fail;
 
 	struct peer_config pc = { .wire = wire_limits_default, .channel = channel_limits_default, .output_max = 4u << 20, .credit = 1024, .anonymous_credit = 16 };
+	pc.channel.guest = config->guest;
 	snprintf(pc.program, sizeof pc.program, "%s", config->program ? config->program : "");
 	/* nng's threads inherit the mask: a signal must find the caller's thread. */
 	sigset_t all, before;

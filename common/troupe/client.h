@@ -31,6 +31,7 @@ struct client_config {
 	void (*on_push)(void *ctx, const char *from, struct arena *arena, const Troupe__Envelope *env);
 	/* The connection to an actor stands, or has ended; what is started from here travels on the present or the next one. May be NULL. */
 	void (*on_link)(void *ctx, const char *address, bool up);
+	bool guest;               /* the process is somebody else's: no alarm bounds client_close, and nothing ends the process */
 	void *ctx;
 };
 

@@ -68,7 +68,7 @@ static int check_options(const struct troupe_options *o, struct error *e)
 static int open_client(struct troupe *t, struct error *e)
 {
 	const struct troupe_options *o = &t->options;
-	struct client_config c = { .run_dir = o->run_dir, .program = o->program, .timeout_ms = o->timeout_ms, .on_push = on_push, .on_link = on_link, .ctx = t };
+	struct client_config c = { .run_dir = o->run_dir, .program = o->program, .timeout_ms = o->timeout_ms, .on_push = on_push, .on_link = on_link, .guest = true, .ctx = t };
 	threads_of = getpid();
 	int code = client_open(&c, &t->client, e);
 	if (!code && o->wait && (code = client_reach(t->client, t->coordinator, o->timeout_ms, e)))

@@ -51,9 +51,10 @@ int client_run_dir(const char *given, char *ret, size_t size, struct error *e)
 
 static const char *group_name(gid_t gid, char *out, size_t size)
 {
-	const struct group *g = getgrgid(gid);
-	if (g)
-		snprintf(out, size, "%s", g->gr_name);
+	struct group g, *found = NULL;
+	char buffer[4096];
+	if (getgrgid_r(gid, &g, buffer, sizeof buffer, &found) == 0 && found)
+		snprintf(out, size, "%s", g.gr_name);
 	else
 		snprintf(out, size, "%u", (unsigned)gid);
 	return out;
