@@ -46,7 +46,7 @@ int call_ask(struct call *c, struct client_request *q, struct error *e)
 	q->on_answer = on_answer;
 	q->ctx = c;
 	if (c->troupe->closing)
-		return ERROR_STOPPING;
+		return error_set(e, ERROR_STOPPING, "the connection is being ended");
 	int code = client_start(c->troupe->client, q, e);
 	c->asked = code == 0;
 	return code;

@@ -1,5 +1,6 @@
 #include "tests/unit/troupe/stage.h"
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -287,6 +288,36 @@ START_TEST(a_child_may_use_no_connection_of_its_parents)
 }
 END_TEST
 
+static void *submit_some(void *arg)
+{
+	struct troupe_options o = TROUPE_OPTIONS_INIT;
+	struct troupe_task task = task_for("emails", "x");
+	struct troupe_receipt own;
+	struct troupe *t;
+	size_t *n = arg;
+	o.run_dir = node.dir;
+	if (troupe_connect(&o, &t, NULL) != 0)
+		return NULL;
+	for (int i = 0; i < 100; i++)
+		*n += troupe_submit(t, &task, &own, NULL) == 0;
+	troupe_disconnect(t);
+	return NULL;
+}
+
+START_TEST(connections_of_several_threads_do_not_disturb_each_other)
+{
+	pthread_t threads[4];
+	size_t n[4] = { 0 };
+	accepts(1);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, submit_some, &n[i]), 0);
+	for (size_t i = 0; i < 4; i++) {
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+		ck_assert_uint_eq(n[i], 100);
+	}
+}
+END_TEST
+
 START_TEST(ids_have_a_text)
 {
 	struct troupe_id id = troupe_id_new(troupe), same;
@@ -333,6 +364,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_connection_sits_in_the_loop_of_its_caller);
 	tcase_add_test(c, too_much_outstanding_is_busy_until_something_is_answered);
 	tcase_add_test(c, a_child_may_use_no_connection_of_its_parents);
+	tcase_add_test(c, connections_of_several_threads_do_not_disturb_each_other);
 	tcase_add_test(c, ids_have_a_text);
 	suite_add_tcase(s, c);
 	TCase *alone = tcase_create("alone");
