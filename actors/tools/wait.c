@@ -8,7 +8,6 @@
 #include "actors/tools/tool.h"
 
 #define SLICE_MS 30000u
-#define SLICE_MARGIN_MS 2000u  /* our patience beyond the coordinator's deadline */
 
 int pass_status(const Troupe__Task *task)
 {
@@ -43,8 +42,31 @@ static bool is_final(const Troupe__Task *task)
 	return task->state == TROUPE__TASK_STATE__DONE || task->state == TROUPE__TASK_STATE__CANCELLED || task->state == TROUPE__TASK_STATE__DEAD;
 }
 
-/* One slice over at most REFS_PER_REQUEST tasks. *ret_left: how many of them still run; 0 ends it. With any, the first final one ends it. */
-static int wait_slice(struct tool *t, Troupe__TaskRef **names, size_t n, bool any, bool output, uint64_t within_ms, size_t *ret_left,
+static bool names_task(const Troupe__TaskRef *name, const Troupe__Task *task)
+{
+	struct id id;
+	if (name->seq)
+		return name->seq == task->seq;
+	if (!task->spec || task->spec->id.len != sizeof id.b)
+		return false;
+	memcpy(id.b, task->spec->id.data, sizeof id.b);
+	return name->id.len ? name->id.len == sizeof id.b && memcmp(name->id.data, id.b, sizeof id.b) == 0 : id_suffix_match(&id, name->suffix);
+}
+
+/* Takes one name of the task out of the first *io_n; false: nobody waits for it. */
+static bool take_name(Troupe__TaskRef **names, size_t *io_n, const Troupe__Task *task)
+{
+	size_t i = 0;
+	while (i < *io_n && !names_task(names[i], task))
+		i++;
+	if (i == *io_n)
+		return false;
+	memmove(&names[i], &names[i + 1], (--*io_n - i) * sizeof(Troupe__TaskRef *));
+	return true;
+}
+
+/* One slice over at most REFS_PER_REQUEST tasks, of which those that are final are handed out and taken out of names: an answer has only as many as fit a message. */
+static int wait_slice(struct tool *t, Troupe__TaskRef **names, size_t *io_n, bool any, bool output, uint64_t within_ms,
                       void (*each)(struct tool *t, const Troupe__Task *task, void *ctx), void *ctx)
 {
 	_cleanup_(arena_unrefp) struct arena *arena = NULL;
@@ -53,13 +75,12 @@ static int wait_slice(struct tool *t, Troupe__TaskRef **names, size_t n, bool an
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	Troupe__Wait wait = TROUPE__WAIT__INIT;
 	wait.tasks = names;
-	wait.n_tasks = n;
+	wait.n_tasks = *io_n;
 	wait.any = any;
 	wait.output = output;
 	env.body_case = TROUPE__ENVELOPE__BODY_WAIT;
 	env.wait = &wait;
 	int code = talk_ask(t->talk, t->coordinator, &env, within_ms, &arena, &answer, &e);
-	*ret_left = n;
 	if (code == ERROR_TIMEOUT)
 		return 0; /* of the slice */
 	if (code != 0)
@@ -69,16 +90,9 @@ static int wait_slice(struct tool *t, Troupe__TaskRef **names, size_t n, bool an
 		return tool_fail(t, &e);
 	}
 	const Troupe__Finished *f = answer->finished;
-	size_t n_final = 0;
 	for (size_t i = 0; i < f->n_tasks; i++)
-		n_final += is_final(f->tasks[i]);
-	bool over = any ? n_final > 0 : n_final >= n || (f->waiting == 0 && n_final > 0);
-	if (!over)
-		return 0;
-	for (size_t i = 0; i < f->n_tasks; i++)
-		if (is_final(f->tasks[i]))
+		if (is_final(f->tasks[i]) && take_name(names, io_n, f->tasks[i]))
 			each(t, f->tasks[i], ctx);
-	*ret_left = 0;
 	return 0;
 }
 
@@ -102,14 +116,15 @@ int wait_for(struct tool *t, const struct ref *refs, size_t n, bool any, bool ou
 			uint64_t now_ms = clock_mono_ms();
 			if (now_ms >= until_ms) {
 				struct error e;
-				error_set(&e, ERROR_TIMEOUT, "%zu task%s not final yet", n - at, n - at == 1 ? " is" : "s are");
+				size_t open = n - at - (count - left);
+				error_set(&e, ERROR_TIMEOUT, "%zu task%s not final yet", open, open == 1 ? " is" : "s are");
 				error_cure(&e, "troupe explain says why; the tasks go on");
 				progress_clear(&p);
 				return tool_fail(t, &e);
 			}
 			uint64_t within_ms = until_ms - now_ms < SLICE_MS ? until_ms - now_ms : SLICE_MS;
-			status = wait_slice(t, names, count, any, output, within_ms, &left, each, ctx);
-			if (any && !left) {
+			status = wait_slice(t, names, &left, any, output, within_ms, each, ctx);
+			if (any && left < count) {
 				progress_clear(&p);
 				return status;
 			}
