@@ -99,7 +99,7 @@ struct troupe_options {
 	void *ctx;                       /* of the callbacks below, each of which may be NULL */
 	/* A task that was submitted with TROUPE_NOTIFY is final; once for each, whatever dies meanwhile. result lives until the return; it has no output. */
 	void (*on_finished)(void *ctx, const struct troupe_result *result);
-	/* The connection to an actor stands, or is lost and will be made again. */
+	/* The connection to an actor stands, or is lost and will be made again. With wait also before troupe_connect returns. */
 	void (*on_state)(void *ctx, const char *address, bool up);
 	/* Every message that answers nothing, packed: a troupe.Envelope of troupe-protocol(7). It lives until the return. */
 	void (*on_push)(void *ctx, const char *from, const void *envelope, size_t len);
