@@ -188,7 +188,7 @@ struct troupe_task {
 struct troupe_receipt {
 	struct troupe_id id;             /* set on failure too */
 	uint64_t seq;                    /* its number in the coordinator, shown as #4711; 0: not accepted */
-	bool existing;                   /* it was there: this id was accepted before, or a unique key named another task, whose id this is */
+	bool existing;                   /* it was there: this id was accepted before, or a unique key named a task with the same work, whose id this is */
 };
 
 enum troupe_submit_flags {

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""library.py SOURCE BUILD CLIENT NOOP_LINES COMPILER...: libtroupe as a program outside the tree has it. The example of libtroupe(3) is compiled against what is installed, by
-pkg-config, and run; CLIENT submits while the coordinator is killed again and again."""
+"""library.py SOURCE BUILD CLIENT STORY NOOP_LINES COMPILER...: libtroupe as a program outside the tree has it. The example of libtroupe(3) is compiled against what is installed, by
+pkg-config, and run; STORY does each operation once; CLIENT submits while the coordinator is killed again and again."""
 import glob, json, os, re, shutil, subprocess, sys, tempfile
 
 from node import Node, Tap, kill, until
 
-source, build, client, noop = map(os.path.abspath, sys.argv[1:5])
-compiler = sys.argv[5:]
+source, build, client, story, noop = map(os.path.abspath, sys.argv[1:6])
+compiler = sys.argv[6:]
 KILLS = 8
 tap = Tap()
-node = Node(build, queues='queue "texts" { }\nqueue "kills" { }',
+node = Node(build, queues='queue "texts" { }\nqueue "kills" { }\nqueue "late" { }\nqueue "narrow" { max_tasks = 2  full = block }',
             pools='  pool "texts" { size = 1  mode = exec  queues = {"texts"}  command = {"/usr/bin/tr", "a-z", "A-Z"} }\n'
                   '  pool "kills" { size = 2  mode = lines  queues = {"kills"}  command = {"' + noop + '"} }')
 place = tempfile.mkdtemp(prefix="troupe-installed.", dir="/tmp")
@@ -78,6 +78,14 @@ def test_header():
     tap.point(said.returncode == 0, name, said.stdout)
 
 
+def test_story():
+    said = run([story], env=node.env)
+    for line in said.stdout.splitlines():
+        verdict, _, what = line.partition(" ")
+        tap.point(verdict == "yes", what.partition(":")[0], line)
+    tap.point(said.returncode == 0 and said.stdout.count("\n") >= 15, "the program that shows it comes to its end", said.stdout)
+
+
 def test_kills():
     process = subprocess.Popen([client, "kills"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=node.env)
     begun = process.stdout.readline()
@@ -105,6 +113,7 @@ try:
     if compiled():
         test_example()
     test_header()
+    test_story()
     test_kills()
 finally:
     node.remove()
