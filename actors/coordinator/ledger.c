@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/wire/codec.h"
+#include "common/wire/pack.h"
 
 const char *const ledger_tables[] = { "task", "state", "lease", "ready", "due", "unique", "seq", "dead", "attempt", "queue", "requirement", "log", "meta", "key", "waiting", "edge", "batch", "member",
 	"cron", "at", "blob", NULL };
@@ -113,11 +114,9 @@ struct slice key_attempt(struct arena *a, const struct id *id, uint32_t n)
 
 struct slice row_pack(struct arena *a, const ProtobufCMessage *m)
 {
-	size_t n = protobuf_c_message_get_packed_size(m);
-	uint8_t *data = arena_alloc(a, n ? n : 1);
-	if (data)
-		protobuf_c_message_pack(m, data);
-	return SLICE(data, data ? n : 0);
+	size_t n = 0;
+	uint8_t *data = message_pack(a, m, &n);
+	return SLICE(data, n);
 }
 
 int row_put(struct turn *t, unsigned table, struct slice key, const ProtobufCMessage *m)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "common/actor/internal.h"
+#include "common/wire/pack.h"
 
 int turn_pack(struct turn *t, Troupe__Envelope *env, struct slice *ret)
 {
@@ -12,11 +13,10 @@ int turn_pack(struct turn *t, Troupe__Envelope *env, struct slice *ret)
 			return -ENOMEM;
 		env->id.len = sizeof id.b;
 	}
-	size_t len = troupe__envelope__get_packed_size(env);
-	uint8_t *data = arena_alloc(t->arena, len ? len : 1);
+	size_t len;
+	uint8_t *data = message_pack(t->arena, &env->base, &len);
 	if (!data)
 		return -ENOMEM;
-	troupe__envelope__pack(env, data);
 	*ret = SLICE(data, len);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #define ALIGNMENT 16
 #define BLOCK_FIRST 4096  /* with the head: most frames need no second one */
 #define BLOCK_MAX (256 * 1024)
+#define SPARE_MAX (4u * 1024 * 1024) /* kept over a reset: pages that malloc gave back would have to be faulted in again */
 
 struct block {
 	struct block *next;
@@ -23,6 +24,8 @@ struct arena {
 	size_t cap, used;
 	uint8_t *next, *end; /* free bytes of the newest block */
 	struct block *blocks; /* all but the first, newest first */
+	struct block *spare;  /* of before the reset */
+	size_t spare_bytes;
 	_Alignas(ALIGNMENT) uint8_t data[];
 };
 
@@ -45,11 +48,11 @@ struct arena *arena_new(size_t cap)
 	return a;
 }
 
-static void blocks_free(struct arena *a)
+static void blocks_free(struct block **blocks)
 {
-	while (a->blocks) {
-		struct block *b = a->blocks;
-		a->blocks = b->next;
+	while (*blocks) {
+		struct block *b = *blocks;
+		*blocks = b->next;
 		free(b);
 	}
 }
@@ -66,9 +69,22 @@ struct arena *arena_unref(struct arena *a)
 		return NULL;
 	assert(a->refs > 0);
 	if (--a->refs == 0) {
-		blocks_free(a);
+		blocks_free(&a->blocks);
+		blocks_free(&a->spare);
 		free(a);
 	}
+	return NULL;
+}
+
+static struct block *spare_take(struct arena *a, size_t size)
+{
+	for (struct block **at = &a->spare; *at; at = &(*at)->next)
+		if ((*at)->room >= size) {
+			struct block *b = *at;
+			*at = b->next;
+			a->spare_bytes -= b->room;
+			return b;
+		}
 	return NULL;
 }
 
@@ -82,14 +98,15 @@ static bool block_add(struct arena *a, size_t size)
 		room = size;
 	if (room > SIZE_MAX - sizeof(struct block))
 		return false;
-	struct block *b = malloc(sizeof(*b) + room);
+	struct block *b = spare_take(a, size);
+	if (!b && (b = malloc(sizeof(*b) + room)))
+		b->room = room;
 	if (!b)
 		return false;
 	b->next = a->blocks;
-	b->room = room;
 	a->blocks = b;
 	a->next = b->data;
-	a->end = b->data + room;
+	a->end = b->data + b->room;
 	return true;
 }
 
@@ -107,6 +124,18 @@ void *arena_alloc(struct arena *a, size_t size)
 	a->next += rounded;
 	a->used += rounded;
 	return p;
+}
+
+uint8_t *arena_room(struct arena *a, size_t least, size_t *ret_room)
+{
+	if (least > a->cap - a->used) {
+		a->full = true;
+		return NULL;
+	}
+	if (least > (size_t)(a->end - a->next) && !block_add(a, least))
+		return NULL;
+	*ret_room = (size_t)(a->end - a->next);
+	return a->next;
 }
 
 void *arena_zalloc(struct arena *a, size_t size)
@@ -156,7 +185,17 @@ void arena_reset(struct arena *a)
 {
 	assert(a->refs == 1);
 
-	blocks_free(a);
+	while (a->blocks) {
+		struct block *b = a->blocks;
+		a->blocks = b->next;
+		if (b->room > SPARE_MAX - a->spare_bytes) {
+			free(b);
+			continue;
+		}
+		a->spare_bytes += b->room;
+		b->next = a->spare;
+		a->spare = b;
+	}
 	a->full = false;
 	a->used = 0;
 	a->next = a->data;
