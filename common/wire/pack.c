@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define ROOM_LEAST 1024u
-#define VARINT_MAX 10u
 
 enum wire { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 
@@ -17,11 +16,9 @@ struct back {
 	bool failed;
 };
 
-/* Room for n bytes before what is there; NULL without memory. */
-static uint8_t *back_room(struct back *b, size_t n)
+/* Moves to a larger piece. Room for n bytes before what is there; NULL without memory. */
+static uint8_t *back_grow(struct back *b, size_t n)
 {
-	if (b->at >= n)
-		return b->data + (b->at -= n);
 	size_t have = b->room - b->at, least, room;
 	uint8_t *data = NULL;
 	if (!b->failed && !__builtin_add_overflow(have, n, &least) && !__builtin_mul_overflow(least, (size_t)2, &least))
@@ -38,27 +35,30 @@ static uint8_t *back_room(struct back *b, size_t n)
 	return data + b->at;
 }
 
-static void put_bytes(struct back *b, const void *data, size_t n)
+static inline uint8_t *back_room(struct back *b, size_t n)
+{
+	return b->at >= n ? b->data + (b->at -= n) : back_grow(b, n);
+}
+
+static inline void put_bytes(struct back *b, const void *data, size_t n)
 {
 	uint8_t *p = n ? back_room(b, n) : NULL;
 	if (p)
 		memcpy(p, data, n);
 }
 
-static void put_varint(struct back *b, uint64_t v)
+static inline void put_varint(struct back *b, uint64_t v)
 {
-	uint8_t bytes[VARINT_MAX];
-	size_t n = 0;
-	for (; v >= 0x80; v >>= 7)
-		bytes[n++] = (uint8_t)(v | 0x80);
-	bytes[n++] = (uint8_t)v;
+	unsigned n = ((unsigned)(63 - __builtin_clzll(v | 1)) + 7) / 7;
 	uint8_t *p = back_room(b, n);
-	if (p)
-		for (size_t i = 0; i < n; i++)
-			p[i] = bytes[i];
+	if (!p)
+		return;
+	for (; n > 1; n--, v >>= 7)
+		*p++ = (uint8_t)(v | 0x80);
+	*p = (uint8_t)v;
 }
 
-static void put_tag(struct back *b, uint32_t number, enum wire type)
+static inline void put_tag(struct back *b, uint32_t number, enum wire type)
 {
 	put_varint(b, (uint64_t)number << 3 | type);
 }
@@ -175,33 +175,51 @@ static void put_repeated(struct back *b, const ProtobufCFieldDescriptor *f, size
 }
 
 /* What proto3 does not say. */
-static bool is_default(ProtobufCType type, const void *v)
+static inline bool is_default(ProtobufCType type, const void *v)
 {
 	switch (type) {
+	case PROTOBUF_C_TYPE_STRING:
+		return !*(const char *const *)v || **(const char *const *)v == '\0';
+	case PROTOBUF_C_TYPE_BYTES:
+		return ((const ProtobufCBinaryData *)v)->len == 0;
+	case PROTOBUF_C_TYPE_MESSAGE:
+		return !*(const void *const *)v;
 	case PROTOBUF_C_TYPE_BOOL:
 		return *(const protobuf_c_boolean *)v == 0;
 	case PROTOBUF_C_TYPE_FLOAT:
 		return *(const float *)v == 0;
 	case PROTOBUF_C_TYPE_DOUBLE:
 		return *(const double *)v == 0;
-	case PROTOBUF_C_TYPE_STRING:
-		return !*(const char *const *)v || **(const char *const *)v == '\0';
-	case PROTOBUF_C_TYPE_BYTES:
-		return ((const ProtobufCBinaryData *)v)->len == 0;
+	case PROTOBUF_C_TYPE_INT32:
+	case PROTOBUF_C_TYPE_ENUM:
+	case PROTOBUF_C_TYPE_UINT32:
+	case PROTOBUF_C_TYPE_SINT32:
+	case PROTOBUF_C_TYPE_FIXED32:
+	case PROTOBUF_C_TYPE_SFIXED32:
+		return *(const uint32_t *)v == 0;
 	default:
-		return size_in_memory(type) == 4 ? *(const uint32_t *)v == 0 : *(const uint64_t *)v == 0;
+		return *(const uint64_t *)v == 0;
 	}
 }
 
-/* Of fields whose presence is said: proto2's, and those of a oneof. */
-static bool is_absent(const ProtobufCFieldDescriptor *f, const void *quantifier, const void *v)
+/* Is f said at all? A type with many members of a oneof has one of them at most: that is asked first. */
+static inline bool is_there(const ProtobufCFieldDescriptor *f, const void *quantifier, const void *v)
 {
 	bool pointer = f->type == PROTOBUF_C_TYPE_STRING || f->type == PROTOBUF_C_TYPE_MESSAGE;
 	if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
-		return *(const uint32_t *)quantifier != f->id || (pointer && !*(const void *const *)v);
-	if (pointer)
-		return !*(const void *const *)v || *(const void *const *)v == f->default_value;
-	return !*(const protobuf_c_boolean *)quantifier;
+		return *(const uint32_t *)quantifier == f->id && !(pointer && !*(const void *const *)v);
+	switch (f->label) {
+	case PROTOBUF_C_LABEL_NONE:
+		return !is_default(f->type, v);
+	case PROTOBUF_C_LABEL_OPTIONAL:
+		if (pointer)
+			return *(const void *const *)v && *(const void *const *)v != f->default_value;
+		return *(const protobuf_c_boolean *)quantifier;
+	case PROTOBUF_C_LABEL_REQUIRED:
+	case PROTOBUF_C_LABEL_REPEATED:
+		break;
+	}
+	return true;
 }
 
 /* Recursion follows the schema, in which no type contains itself. */
@@ -216,15 +234,12 @@ static void put_message(struct back *b, const ProtobufCMessage *m)
 	for (unsigned i = d->n_fields; i-- > 0 && !b->failed;) {
 		const ProtobufCFieldDescriptor *f = &d->fields[i];
 		const uint8_t *v = (const uint8_t *)m + f->offset, *quantifier = (const uint8_t *)m + f->quantifier_offset;
-		if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-			size_t n = *(const size_t *)quantifier;
-			if (n)
-				put_repeated(b, f, n, *(const uint8_t *const *)v);
-		} else if (f->label == PROTOBUF_C_LABEL_REQUIRED) {
+		if (!is_there(f, quantifier, v))
+			continue;
+		if (f->label != PROTOBUF_C_LABEL_REPEATED)
 			put_field(b, f, v);
-		} else if (f->label == PROTOBUF_C_LABEL_NONE && !(f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ? !is_default(f->type, v) : !is_absent(f, quantifier, v)) {
-			put_field(b, f, v);
-		}
+		else if (*(const size_t *)quantifier)
+			put_repeated(b, f, *(const size_t *)quantifier, *(const uint8_t *const *)v);
 	}
 }
 
