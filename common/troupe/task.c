@@ -28,7 +28,7 @@ static int too_many(const char *what, struct error *e) { return error_set(e, ERR
 static size_t count_words(const char *const *words)
 {
 	size_t n = 0;
-	while (words[n] && n <= WORDS_MAX)
+	while (n <= WORDS_MAX && words[n])
 		n++;
 	return n;
 }

@@ -284,7 +284,8 @@ int envelope_peek(const uint8_t *data, size_t len, struct envelope_head *ret, st
 			continue;
 		if (f.type != WIRE_BYTES)
 			return malformed(&troupe__envelope__descriptor, e);
-		r = id_check("Envelope.id", &(ProtobufCBinaryData){ .len = f.len, .data = (uint8_t *)(uintptr_t)f.data }, e);
+		const ProtobufCBinaryData id = { .len = f.len, .data = (uint8_t *)(uintptr_t)f.data };
+		r = id_check("Envelope.id", &id, e);
 		head.id = f.len ? f.data : NULL;
 	}
 	if (!r)

@@ -65,7 +65,7 @@ static inline void put_tag(struct back *b, uint32_t number, enum wire type)
 
 static uint64_t zigzag(int64_t v)
 {
-	return (uint64_t)v << 1 ^ (uint64_t)(v >> 63);
+	return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MAX : 0);
 }
 
 static void put_message(struct back *b, const ProtobufCMessage *m);
