@@ -128,11 +128,12 @@ void *arena_alloc(struct arena *a, size_t size)
 
 uint8_t *arena_room(struct arena *a, size_t least, size_t *ret_room)
 {
-	if (least > a->cap - a->used) {
+	size_t rounded = (least + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); /* what arena_alloc will take of it */
+	if (rounded > a->cap - a->used || rounded < least) {
 		a->full = true;
 		return NULL;
 	}
-	if (least > (size_t)(a->end - a->next) && !block_add(a, least))
+	if (rounded > (size_t)(a->end - a->next) && !block_add(a, rounded))
 		return NULL;
 	*ret_room = (size_t)(a->end - a->next);
 	return a->next;

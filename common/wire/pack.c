@@ -1,5 +1,6 @@
 #include "common/wire/pack.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -255,5 +256,7 @@ uint8_t *message_pack(struct arena *a, const ProtobufCMessage *m, size_t *ret_le
 		return NULL;
 	size_t len = *ret_len = b.room - b.at;
 	memmove(b.data, b.data + b.at, len);
-	return arena_alloc(a, len ? len : 1); /* begins where the room does */
+	uint8_t *taken = arena_alloc(a, len ? len : 1);
+	assert(!taken || taken == b.data); /* it begins where the room does; none over the cap */
+	return taken;
 }

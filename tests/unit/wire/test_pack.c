@@ -83,6 +83,23 @@ START_TEST(numbers_at_their_edges_and_long_bytes_too)
 }
 END_TEST
 
+START_TEST(a_message_that_fills_a_block_of_its_own_to_the_last_byte_too)
+{
+	/* The field that is written first grows the room to twice what it takes; the other one fills that, or all but a few bytes. */
+	static const size_t first[] = { 300000, 300001, 300003, 300005, 300007 };
+	uint8_t *bytes = arena_zalloc(arena, 400000);
+	Troupe__Outcome o = TROUPE__OUTCOME__INIT;
+	for (size_t i = 0; i < ELEMENTS(first); i++)
+		for (size_t less = 0; less < 40; less++) {
+			arena_unref(out);
+			out = arena_new(256u << 20);
+			o.stderr_tail = (ProtobufCBinaryData){ first[i], bytes };
+			o.output = (ProtobufCBinaryData){ first[i] - less, bytes };
+			same(&o.base);
+		}
+}
+END_TEST
+
 START_TEST(fields_that_this_build_does_not_know_go_along)
 {
 	Troupe__Outcome o = TROUPE__OUTCOME__INIT;
@@ -118,6 +135,7 @@ static Suite *pack_suite(void)
 	tcase_add_test(c, every_type_with_random_values_in_every_field_has_the_bytes_of_protobuf_c);
 	tcase_add_test(c, every_field_by_itself_and_every_empty_message_too);
 	tcase_add_test(c, numbers_at_their_edges_and_long_bytes_too);
+	tcase_add_test(c, a_message_that_fills_a_block_of_its_own_to_the_last_byte_too);
 	tcase_add_test(c, fields_that_this_build_does_not_know_go_along);
 	tcase_add_test(c, an_arena_that_is_too_small_is_full_and_nothing_is_written_behind_it);
 	suite_add_tcase(s, c);
