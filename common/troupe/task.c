@@ -15,7 +15,7 @@ SAME(ON_SUCCESS, EDGE_ON__ON_SUCCESS);
 SAME(ON_END, EDGE_ON__ON_END);
 SAME(ON_FAILURE, EDGE_ON__ON_FAILURE);
 
-#define WORDS_MAX 65536u /* of an argv, or a list of tags: what the node allows is less */
+#define WORDS_MAX 65536u /* of an argv, a list of tags, or delays: what the node allows is less */
 #define EDGES_MAX 65536u
 #define SHA256_BYTES 32u
 
@@ -80,6 +80,8 @@ static int set_edges(const struct troupe_task *t, struct arena *a, Troupe__TaskS
 static int set_retry(const struct troupe_retry *r, struct arena *a, Troupe__TaskSpec *s, struct error *e)
 {
 	int code = size_check(r->size, sizeof *r, "troupe_retry", e);
+	if (!code && r->n_delays_ms > WORDS_MAX)
+		code = too_many("delays", e);
 	if (code)
 		return code;
 	s->retry = arena_alloc(a, sizeof *s->retry);
@@ -136,6 +138,12 @@ int task_spec(const struct troupe_task *t, const struct troupe_id *id, struct ar
 		return code;
 	if (!t->queue || !*t->queue)
 		return error_set(e, ERROR_BAD_REQUEST, "a task needs a queue");
+	/* Before anything adds it up: a -1 that was taken for a length comes here too. */
+	if (t->payload_len > TROUPE_REQUEST_BYTES_MAX) {
+		error_set(e, ERROR_TOO_LARGE, "a payload inside a request has less than %u bytes, this one %zu", TROUPE_REQUEST_BYTES_MAX, t->payload_len);
+		error_cure(e, "send it before, by blob_put");
+		return ERROR_TOO_LARGE;
+	}
 	troupe__task_spec__init(s);
 	s->id = bytes(id->b, sizeof id->b);
 	s->payload = bytes(t->payload, t->payload_len);

@@ -119,6 +119,18 @@ START_TEST(what_is_too_much_or_malformed_is_refused_before_it_is_sent)
 }
 END_TEST
 
+START_TEST(a_length_that_is_none_is_too_large)
+{
+	struct troupe_task tasks[2] = { task_for("emails", "a"), task_for("emails", "b") };
+	struct troupe_receipt receipts[2];
+	tasks[1].payload_len = (size_t)-1;
+	ck_assert_int_eq(troupe_submit_many(troupe, tasks, 2, 0, receipts, &error), TROUPE_ERROR_TOO_LARGE);
+	ck_assert_uint_eq(error.index, 2);
+	tasks[1].payload_len = (size_t)-1000000;
+	ck_assert_int_eq(troupe_submit_many(troupe, tasks, 2, 0, receipts, &error), TROUPE_ERROR_TOO_LARGE);
+}
+END_TEST
+
 START_TEST(a_size_that_the_library_does_not_know_is_refused)
 {
 	struct troupe_task task = task_for("emails", "x");
@@ -355,6 +367,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_death_in_the_middle_of_a_submit_sends_the_same_ids_again);
 	tcase_add_test(c, busy_is_a_value_with_a_time_to_come_back);
 	tcase_add_test(c, what_is_too_much_or_malformed_is_refused_before_it_is_sent);
+	tcase_add_test(c, a_length_that_is_none_is_too_large);
 	tcase_add_test(c, a_size_that_the_library_does_not_know_is_refused);
 	tcase_add_test(c, as_many_tasks_as_a_submit_may_have_are_one_request);
 	tcase_add_test(c, a_submit_that_was_started_calls_back_once);
