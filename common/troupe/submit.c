@@ -122,6 +122,9 @@ static int check(const struct troupe *t, const struct troupe_task *tasks, size_t
 	return code ? code : flags & TROUPE_NOTIFY ? notify_room(t, n, e) : 0;
 }
 
+/* A task's own id, or a new one. */
+static struct troupe_id id_for(struct troupe *t, const struct troupe_task *task) { return id_is_zero(&task->id) ? troupe_id_new(t) : task->id; }
+
 static int start(struct troupe *t, const struct troupe_task *tasks, size_t n, unsigned flags, struct submit **ret, struct error *e)
 {
 	int code = check(t, tasks, n, flags, e);
@@ -130,10 +133,8 @@ static int start(struct troupe *t, const struct troupe_task *tasks, size_t n, un
 		return code ? code : -ENOMEM;
 	s->n = n;
 	s->notify = flags & TROUPE_NOTIFY;
-	for (size_t i = 0; i < n; i++) {
-		const struct troupe_id *id = &task_at(tasks, i)->id;
-		s->receipts[i].id = id_is_zero(id) ? troupe_id_new(t) : *id;
-	}
+	for (size_t i = 0; i < n; i++)
+		s->receipts[i].id = id_for(t, task_at(tasks, i));
 	code = ask(s, tasks, e);
 	*ret = s; /* for the ids; the caller frees it where it did not start */
 	return code;
@@ -170,6 +171,16 @@ static void on_done(void *ctx, const struct troupe_receipt *receipts, size_t n, 
 	}
 }
 
+/* What was not started has ids all the same, where its tasks can be read. */
+static void tell_ids(struct troupe *t, const struct troupe_task *tasks, size_t n, const struct submit *s, struct troupe_receipt *ret)
+{
+	if (s)
+		memcpy(ret, s->receipts, n * sizeof *ret);
+	else if (n > 0 && size_check(tasks->size, sizeof *tasks, "troupe_task", NULL) == 0)
+		for (size_t i = 0; i < n; i++)
+			ret[i] = (struct troupe_receipt){ .id = id_for(t, task_at(tasks, i)) };
+}
+
 int troupe_submit_many(struct troupe *t, const struct troupe_task *tasks, size_t n, unsigned flags, struct troupe_receipt *ret, struct troupe_error *out)
 {
 	struct waiting w = { .ret = ret };
@@ -178,17 +189,17 @@ int troupe_submit_many(struct troupe *t, const struct troupe_task *tasks, size_t
 	int code = troupe_check_blocking(t, &e);
 	if (!code)
 		code = start(t, tasks, n, flags, &s, &e);
-	if (code && s) {
-		memcpy(ret, s->receipts, n * sizeof *ret);
-		call_free(&s->call);
-	}
-	if (code)
+	if (code) {
+		tell_ids(t, tasks, n, s, ret);
+		if (s)
+			call_free(&s->call);
 		return error_give(code, &e, out);
+	}
 	s->on_submitted = on_done;
 	s->ctx = &w;
 	code = troupe_run_until(t, &w.done, TIME_NEVER);
 	if (code) {
-		memcpy(ret, s->receipts, n * sizeof *ret);
+		tell_ids(t, tasks, n, s, ret);
 		call_drop(&s->call);
 		return error_give(code, NULL, out);
 	}

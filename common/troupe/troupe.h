@@ -196,7 +196,7 @@ enum troupe_submit_flags {
 };
 
 /* Blocks until all n tasks are on disk, in one commit, or none is. n is 1 to TROUPE_SUBMIT_MAX. ret has room for n receipts, in the order of the tasks; its ids are set
- * in every case, so that the same tasks with these ids may be submitted again after any failure: what was accepted is then recognised and stays one task.
+ * in every case but VERSION, so that the same tasks with these ids may be submitted again after any failure: what was accepted is then recognised and stays one task.
  * TIMEOUT and NOT_REACHABLE leave open whether it was done. BUSY and DISK_LOW: the node takes nothing now, or too much is outstanding; retry_after_ms
  * says when to come back. CONFLICT, NO_QUEUE, TOO_LARGE, BAD_REQUEST: index says which task it is about. */
 int troupe_submit_many(struct troupe *t, const struct troupe_task *tasks, size_t n, unsigned flags, struct troupe_receipt *ret, struct troupe_error *e);

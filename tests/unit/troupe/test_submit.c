@@ -131,6 +131,18 @@ START_TEST(a_length_that_is_none_is_too_large)
 }
 END_TEST
 
+START_TEST(ids_are_told_where_nothing_was_started)
+{
+	struct troupe_task tasks[2] = { task_for("emails", "a"), task_for("emails", "b") };
+	struct troupe_receipt receipts[2] = { 0 };
+	tasks[1].id = id_of(9);
+	ck_assert_int_eq(troupe_submit_many(troupe, tasks, 2, 64, receipts, &error), TROUPE_ERROR_BAD_REQUEST);
+	ck_assert_int_ne(receipts[0].id.b[0] | receipts[0].id.b[15], 0);
+	ck_assert_mem_eq(&receipts[1].id, &tasks[1].id, sizeof tasks[1].id);
+	ck_assert_uint_eq(receipts[0].seq, 0);
+}
+END_TEST
+
 START_TEST(a_size_that_the_library_does_not_know_is_refused)
 {
 	struct troupe_task task = task_for("emails", "x");
@@ -368,6 +380,7 @@ static Suite *suite(void)
 	tcase_add_test(c, busy_is_a_value_with_a_time_to_come_back);
 	tcase_add_test(c, what_is_too_much_or_malformed_is_refused_before_it_is_sent);
 	tcase_add_test(c, a_length_that_is_none_is_too_large);
+	tcase_add_test(c, ids_are_told_where_nothing_was_started);
 	tcase_add_test(c, a_size_that_the_library_does_not_know_is_refused);
 	tcase_add_test(c, as_many_tasks_as_a_submit_may_have_are_one_request);
 	tcase_add_test(c, a_submit_that_was_started_calls_back_once);
