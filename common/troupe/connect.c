@@ -168,9 +168,11 @@ int troupe_flush(struct troupe *t, uint64_t timeout_ms, struct troupe_error *out
 
 struct troupe_id troupe_id_new(struct troupe *t)
 {
-	struct id id = client_id(t->client);
-	struct troupe_id ret;
-	memcpy(ret.b, id.b, sizeof ret.b);
+	struct troupe_id ret = { .b = { 0 } };
+	if (troupe_check(t, NULL) == 0) { /* a child would make its parent's once more */
+		struct id id = client_id(t->client);
+		memcpy(ret.b, id.b, sizeof ret.b);
+	}
 	return ret;
 }
 

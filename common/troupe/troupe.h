@@ -81,7 +81,7 @@ struct troupe_id { uint8_t b[16]; };
 #define TROUPE_ID_TEXT 27u               /* bytes of the shown form, with its NUL */
 
 struct troupe;
-struct troupe_id troupe_id_new(struct troupe *t);
+struct troupe_id troupe_id_new(struct troupe *t); /* none in a child of the process that connected */
 void troupe_id_format(const struct troupe_id *id, char ret[TROUPE_ID_TEXT]);
 int troupe_id_parse(const char *text, struct troupe_id *ret, struct troupe_error *e); /* 0 or TROUPE_ERROR_BAD_REQUEST */
 
