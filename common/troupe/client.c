@@ -49,6 +49,20 @@ void request_move(struct request *r, struct requests *to)
 	TAILQ_INSERT_TAIL(to, r, entry);
 }
 
+void request_again(struct request *r)
+{
+	struct request *later;
+	TAILQ_REMOVE(r->list, r, entry);
+	r->list = &r->link->waiting;
+	TAILQ_FOREACH(later, r->list, entry)
+		if (later->number > r->number)
+			break;
+	if (later)
+		TAILQ_INSERT_BEFORE(later, r, entry);
+	else
+		TAILQ_INSERT_TAIL(r->list, r, entry);
+}
+
 void request_finish(struct request *r, struct arena *arena, const Troupe__Envelope *env, const struct error *error)
 {
 	struct client_answer a = { .arena = arena, .env = env, .error = error, .took_us = clock_mono_us() - r->started_us };
@@ -103,6 +117,7 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 		return error_set(e, ERROR_EXISTS, "a request with this id is outstanding");
 	}
 
+	r->number = c->n_started++;
 	r->ask = ask;
 	r->repeat = q->repeat == REPEAT_ALWAYS || (q->repeat == REPEAT_BY_VERB && client_repeats(&env));
 	r->started_us = clock_mono_us();
@@ -192,9 +207,7 @@ static void on_answer_envelope(struct link *l, struct arena *arena, const Troupe
 	/* An actor on its way down answers nothing new: its successor will. */
 	if (e.code == ERROR_STOPPING && r->repeat && r->deadline_at_ms > clock_mono_ms()) {
 		l->client->n_resends++;
-		TAILQ_REMOVE(r->list, r, entry);
-		r->list = &l->waiting;
-		TAILQ_INSERT_HEAD(&l->waiting, r, entry);
+		request_again(r);
 		l->hold_until_ms = clock_mono_ms() + STOPPING_PAUSE_MS;
 		l->client->deadline_ms = 0;
 		return;

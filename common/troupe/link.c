@@ -220,14 +220,19 @@ void link_up(struct link *l)
 /* Sent requests that may be repeated wait again, before the others; the rest may have been done and must not be done twice. */
 static void link_unsend(struct link *l)
 {
-	struct requests again = TAILQ_HEAD_INITIALIZER(again), lost = TAILQ_HEAD_INITIALIZER(lost);
+	struct requests all = TAILQ_HEAD_INITIALIZER(all), lost = TAILQ_HEAD_INITIALIZER(lost);
 	struct request *r;
-	while ((r = TAILQ_FIRST(&l->sent))) {
-		request_move(r, r->repeat ? &again : &lost);
-		l->client->n_resends += r->repeat;
+	move_all(&l->sent, &all);
+	while ((r = TAILQ_LAST(&all, requests))) { /* from the last one on, each finds its place at once */
+		if (r->repeat) {
+			request_again(r);
+			l->client->n_resends++;
+		} else {
+			TAILQ_REMOVE(&all, r, entry);
+			r->list = &lost;
+			TAILQ_INSERT_HEAD(&lost, r, entry);
+		}
 	}
-	move_all(&l->waiting, &again);
-	move_all(&again, &l->waiting);
 	struct error e;
 	error_set(&e, ERROR_NOT_REACHABLE, "the connection to %s was lost before the answer: it may have been done or not",
 	          is_front(l) ? "front" : l->address);

@@ -15,6 +15,7 @@ struct request {
 	struct requests *list;           /* the one it is in */
 	struct link *link;
 	struct id id;
+	uint64_t number;                 /* in the order in which requests were started */
 	uint8_t *packed;
 	size_t len;
 	bool ask, repeat;
@@ -57,6 +58,7 @@ struct client {
 	struct links links;
 	struct bucket by_id[CLIENT_BUCKETS];
 	size_t n_asks, n_bytes;
+	uint64_t n_started;
 	uint64_t deadline_ms;            /* the earliest of everything; TIME_NEVER */
 	uint64_t hub_ms;                 /* when the hub wants to be called again */
 	uint64_t n_reconnects, n_resends;
@@ -79,5 +81,6 @@ void link_fail_all(struct link *l, const struct error *why);
 
 /* client.c */
 void request_move(struct request *r, struct requests *to);  /* to the end of another list */
+void request_again(struct request *r);                      /* back to what waits of its link, at its old place */
 void request_finish(struct request *r, struct arena *arena, const Troupe__Envelope *env, const struct error *error); /* calls back and frees r */
 int request_make(struct client *c, const struct client_request *q, bool ask, struct request **ret, struct error *e);

@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include "common/base/clock.h"
 
+#define STOPPING "{\"error\": {\"code\": 14, \"text\": \"going down\"}}"
+
 static struct troupe_receipt receipt;
 
 static void accepts(unsigned char id) { scripted_says(&node, "submit", "{\"submitted\": {\"receipts\": [{\"id\": \"%s\", \"seq\": \"7\"}]}}", id_text(id)); }
@@ -200,6 +202,47 @@ START_TEST(a_submit_that_was_started_calls_back_once)
 }
 END_TEST
 
+/* The last byte of each submit's id, in the order in which they came. */
+static void ids_of_requests(size_t n, char *ret)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *line = scripted_request(&node, "\"submit\"", i);
+		ck_assert_ptr_nonnull(line);
+		for (unsigned char id = 1; id <= 9; id++)
+			if (strstr(line, id_text(id)))
+				ret[i] = (char)('0' + id);
+	}
+	ret[n] = '\0';
+}
+
+static void submit_three_in_order(const char *first, const char *want)
+{
+	struct called c = { 0 };
+	char order[16];
+	scripted_says(&node, "submit", "%s\n{\"submitted\": {\"receipts\": [{\"id\": \"%s\", \"seq\": \"7\"}]}}", first, id_text(1));
+	for (unsigned char i = 1; i <= 3; i++) {
+		struct troupe_task task = task_for("emails", "x");
+		task.id = id_of(i);
+		ck_assert_int_eq(troupe_submit_start(troupe, &task, 1, 0, on_submitted, &c, &error), 0);
+	}
+	run_until(&c.n, 3);
+	ck_assert_int_eq(c.code, 0);
+	ids_of_requests(strlen(want), order);
+	ck_assert_str_eq(order, want);
+}
+
+START_TEST(what_an_actor_on_its_way_down_refuses_is_sent_again_in_its_old_order)
+{
+	submit_three_in_order(STOPPING "\n" STOPPING "\n" STOPPING, "123123");
+}
+END_TEST
+
+START_TEST(what_it_did_not_answer_before_its_end_keeps_its_place_too)
+{
+	submit_three_in_order(STOPPING "\n" STOPPING "\ndie", "123123");
+}
+END_TEST
+
 START_TEST(an_answer_that_comes_too_late_is_nobodys)
 {
 	struct troupe_options o = TROUPE_OPTIONS_INIT;
@@ -385,6 +428,8 @@ static Suite *suite(void)
 	tcase_add_test(c, a_size_that_the_library_does_not_know_is_refused);
 	tcase_add_test(c, as_many_tasks_as_a_submit_may_have_are_one_request);
 	tcase_add_test(c, a_submit_that_was_started_calls_back_once);
+	tcase_add_test(c, what_an_actor_on_its_way_down_refuses_is_sent_again_in_its_old_order);
+	tcase_add_test(c, what_it_did_not_answer_before_its_end_keeps_its_place_too);
 	tcase_add_test(c, an_answer_that_comes_too_late_is_nobodys);
 	tcase_add_test(c, what_is_outstanding_at_the_disconnect_is_called_back);
 	tcase_add_test(c, a_callback_may_start_but_not_wait);
