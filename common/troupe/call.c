@@ -96,6 +96,15 @@ int troupe_run_until(struct troupe *t, const bool *done, uint64_t until_ms)
 	return code;
 }
 
+static struct call *next_to_end(const struct troupe *t)
+{
+	struct call *c;
+	TAILQ_FOREACH(c, &t->calls, entry)
+		if (!c->held)
+			return c;
+	return TAILQ_FIRST(&t->calls);
+}
+
 void calls_end(struct troupe *t)
 {
 	struct call *c;
@@ -103,7 +112,7 @@ void calls_end(struct troupe *t)
 	error_set(&e, ERROR_STOPPING, "the connection was ended before the answer: it may have been done or not");
 	error_cure(&e, "look before you repeat it, or repeat it under the same ids");
 	t->closing = true;
-	while ((c = TAILQ_FIRST(&t->calls))) {
+	while ((c = next_to_end(t))) {
 		struct client_answer a = { .error = &e };
 		on_answer(c, &a);
 	}

@@ -18,6 +18,7 @@ struct call {
 	void (*release)(struct call *c);    /* what hangs on it, not itself; NULL: nothing */
 	uint64_t again_at_ms;               /* monotonic, or TIME_NEVER */
 	bool asked;                         /* a request of it is outstanding */
+	bool held;                          /* the caller has a pointer to it: it ends behind those that may use it in their callbacks */
 	bool dropped;                       /* nobody is interested: it is freed when its request has ended */
 };
 TAILQ_HEAD(calls, call);

@@ -238,6 +238,7 @@ int troupe_subscribe(struct troupe *t, const struct troupe_subscribe_options *o,
 		return error_give(code ? code : -ENOMEM, &e, out);
 	s->call.on_again = ask_or_later;
 	s->call.release = release;
+	s->call.held = true;
 	s->options = *o;
 	s->options.queue = NULL;
 	s->finding = o->from == TROUPE_FROM_NOW;

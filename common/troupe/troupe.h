@@ -110,8 +110,8 @@ struct troupe_options {
  * 0 with *ret, which troupe_disconnect frees; TOO_LARGE (the path of run_dir), BAD_REQUEST (coordinator), VERSION, STATE (after a fork); with wait also NOT_REACHABLE,
  * NOT_ALLOWED, NO_ACTOR, TIMEOUT; -ENOMEM, -EMFILE and the like. */
 int troupe_connect(const struct troupe_options *options, struct troupe **ret, struct troupe_error *e);
-/* Ends everything. What is outstanding is called back with STOPPING from here, and may have been done or not; subscriptions end without a word. Blocks for a
- * moment. 0; STATE: inside a callback, or in a child, and nothing was done. NULL is accepted. */
+/* Ends everything. What is outstanding is called back with STOPPING from here, and may have been done or not. Then subscriptions end without a word; they are freed, and
+ * must not be unsubscribed after the return. Blocks for a moment. 0; STATE: inside a callback, or in a child, and nothing was done. NULL is accepted. */
 int troupe_disconnect(struct troupe *t);
 const char *troupe_run_dir(const struct troupe *t); /* in use; lives as long as t */
 

@@ -273,6 +273,32 @@ START_TEST(a_packed_request_that_was_started_calls_back_once)
 }
 END_TEST
 
+static void unsubscribe_inside(void *ctx, const void *envelope, size_t len, const struct troupe_error *e)
+{
+	struct told *told = ctx;
+	told->code = e->code;
+	troupe_unsubscribe(told->s);
+}
+
+START_TEST(the_last_callback_of_a_connection_may_unsubscribe)
+{
+	struct told told = { 0 };
+	struct troupe_options connection = TROUPE_OPTIONS_INIT;
+	struct troupe_subscribe_options o = TROUPE_SUBSCRIBE_INIT;
+	struct troupe *other;
+	Troupe__Envelope env = queue_ask();
+	struct troupe_message m = message_of(&env);
+	scripted_says(&node, "log_ask", "silent");
+	scripted_says(&node, "queue_ask", "silent");
+	connection.run_dir = node.dir;
+	ck_assert_int_eq(troupe_connect(&connection, &other, &error), 0);
+	ck_assert_int_eq(troupe_subscribe(other, &o, &told.s, &error), 0);
+	ck_assert_int_eq(troupe_request_start(other, &m, unsubscribe_inside, &told, &error), 0);
+	ck_assert_int_eq(troupe_disconnect(other), 0);
+	ck_assert_int_eq(told.code, TROUPE_ERROR_STOPPING);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("libtroupe, subscribe");
@@ -290,6 +316,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_request_that_may_be_repeated_is_sent_again_and_another_is_not);
 	tcase_add_test(c, what_is_no_message_of_a_sender_is_refused);
 	tcase_add_test(c, a_packed_request_that_was_started_calls_back_once);
+	tcase_add_test(c, the_last_callback_of_a_connection_may_unsubscribe);
 	suite_add_tcase(s, c);
 	return s;
 }
