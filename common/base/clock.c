@@ -26,6 +26,12 @@ uint64_t clock_mono_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+uint64_t clock_until_ms(uint64_t timeout_ms)
+{
+	uint64_t now_ms = clock_mono_ms();
+	return timeout_ms < TIME_NEVER - now_ms ? now_ms + timeout_ms : TIME_NEVER;
+}
+
 uint64_t clock_boot_ms(void)
 {
 	struct timespec ts = clock_read(CLOCK_BOOTTIME);

@@ -7,6 +7,7 @@
 
 uint64_t clock_mono_ms(void); /* CLOCK_MONOTONIC: delays, deadlines */
 uint64_t clock_mono_us(void);
+uint64_t clock_until_ms(uint64_t timeout_ms); /* so long from now on, monotonic; TIME_NEVER where the clock does not reach that */
 uint64_t clock_boot_ms(void); /* CLOCK_BOOTTIME: monotonic, and goes on while the machine sleeps */
 uint64_t clock_wall_ms(void); /* CLOCK_REALTIME: display, and what a person named by wall time */
 

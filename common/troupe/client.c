@@ -86,7 +86,7 @@ bool client_repeats(const Troupe__Envelope *env)
 
 int request_make(struct client *c, const struct client_request *q, bool ask, struct request **ret, struct error *e)
 {
-	uint64_t timeout_ms = q->timeout_ms ? q->timeout_ms : c->timeout_ms, now_ms = clock_mono_ms();
+	uint64_t timeout_ms = q->timeout_ms ? q->timeout_ms : c->timeout_ms;
 	struct request *r = calloc(1, sizeof *r);
 	if (!r)
 		return -ENOMEM;
@@ -121,7 +121,7 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 	r->ask = ask;
 	r->repeat = q->repeat == REPEAT_ALWAYS || (q->repeat == REPEAT_BY_VERB && client_repeats(&env));
 	r->started_us = clock_mono_us();
-	r->deadline_at_ms = timeout_ms == TIME_NEVER ? TIME_NEVER : now_ms + timeout_ms;
+	r->deadline_at_ms = clock_until_ms(timeout_ms);
 	r->on_answer = q->on_answer;
 	r->ctx = q->ctx;
 	if (ask)
@@ -452,7 +452,7 @@ bool client_has_room(const struct client *c, size_t most)
 
 int client_wait_room(struct client *c, size_t most, uint64_t timeout_ms, struct error *e)
 {
-	uint64_t until_ms = timeout_ms == TIME_NEVER ? TIME_NEVER : clock_mono_ms() + timeout_ms;
+	uint64_t until_ms = clock_until_ms(timeout_ms);
 	while (!client_has_room(c, most)) {
 		int code = client_poll(c, until_ms);
 		if (code < 0)
@@ -474,7 +474,7 @@ static bool is_flushed(const struct client *c)
 
 int client_flush(struct client *c, uint64_t timeout_ms, struct error *e)
 {
-	uint64_t until_ms = clock_mono_ms() + timeout_ms;
+	uint64_t until_ms = clock_until_ms(timeout_ms);
 	peer_hub_flush(c->hub);
 	while (!is_flushed(c)) {
 		/* Nothing may announce that the kernel took the last byte: look again soon. */

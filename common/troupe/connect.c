@@ -119,7 +119,7 @@ const char *troupe_run_dir(const struct troupe *t) { return client_dir(t->client
 
 static uint64_t until(uint64_t timeout_ms)
 {
-	return timeout_ms && timeout_ms != TROUPE_FOREVER ? clock_mono_ms() + timeout_ms : timeout_ms;
+	return timeout_ms ? clock_until_ms(timeout_ms) : 0;
 }
 
 int troupe_fd(const struct troupe *t) { return client_fd(t->client); }

@@ -270,7 +270,7 @@ int troupe_next(struct troupe_subscription *s, uint64_t timeout_ms, const struct
 {
 	struct error e = { 0 };
 	struct troupe *t = s->call.troupe;
-	uint64_t until_ms = timeout_ms == TROUPE_FOREVER ? TIME_NEVER : clock_mono_ms() + timeout_ms;
+	uint64_t until_ms = clock_until_ms(timeout_ms);
 	int code = check_next(s, &e);
 	while (!code && !take_event(s)) {
 		bool idle = !s->call.asked && s->call.again_at_ms == TIME_NEVER;

@@ -182,7 +182,7 @@ static int start(struct troupe *t, const struct troupe_id *ids, size_t n, unsign
 	w->call.on_again = ask_again;
 	w->call.release = release;
 	w->flags = flags;
-	w->until_ms = timeout_ms == TROUPE_FOREVER ? TIME_NEVER : clock_mono_ms() + timeout_ms;
+	w->until_ms = clock_until_ms(timeout_ms);
 	w->left = calloc(n, sizeof *w->left);
 	w->index = calloc(n, sizeof *w->index);
 	w->all = calloc(n, sizeof *w->all);

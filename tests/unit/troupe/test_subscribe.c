@@ -299,6 +299,15 @@ START_TEST(the_last_callback_of_a_connection_may_unsubscribe)
 }
 END_TEST
 
+START_TEST(a_flush_without_a_timeout_waits)
+{
+	Troupe__Envelope env = queue_ask();
+	struct troupe_message m = message_of(&env);
+	ck_assert_int_eq(troupe_tell(troupe, &m, &error), 0); /* nothing is dialled yet: it takes a few rounds */
+	ck_assert_int_eq(troupe_flush(troupe, TROUPE_FOREVER, &error), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("libtroupe, subscribe");
@@ -317,6 +326,7 @@ static Suite *suite(void)
 	tcase_add_test(c, what_is_no_message_of_a_sender_is_refused);
 	tcase_add_test(c, a_packed_request_that_was_started_calls_back_once);
 	tcase_add_test(c, the_last_callback_of_a_connection_may_unsubscribe);
+	tcase_add_test(c, a_flush_without_a_timeout_waits);
 	suite_add_tcase(s, c);
 	return s;
 }

@@ -69,6 +69,14 @@ START_TEST(a_wait_that_is_late_gives_what_is_final)
 }
 END_TEST
 
+START_TEST(a_timeout_that_no_clock_reaches_is_no_past_one)
+{
+	scripted_says(&node, "wait", "{\"finished\": {\"waiting\": 1}}\n{\"finished\": {\"tasks\": [" DONE "]}}", id_text(1), 11);
+	ck_assert_int_eq(wait_for(1, 0, TROUPE_FOREVER - 1), 0);
+	troupe_results_free(&results);
+}
+END_TEST
+
 START_TEST(a_wait_goes_on_over_the_death_of_the_coordinator)
 {
 	scripted_says(&node, "wait", "die\ndie\n{\"finished\": {\"tasks\": [" DONE "]}}", id_text(1), 11);
@@ -242,6 +250,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_wait_ends_with_the_last_of_its_tasks);
 	tcase_add_test(c, a_wait_for_any_ends_with_the_first);
 	tcase_add_test(c, a_wait_that_is_late_gives_what_is_final);
+	tcase_add_test(c, a_timeout_that_no_clock_reaches_is_no_past_one);
 	tcase_add_test(c, a_wait_goes_on_over_the_death_of_the_coordinator);
 	tcase_add_test(c, an_unknown_task_is_named_by_its_place);
 	tcase_add_test(c, more_names_than_a_wait_may_have_are_refused);
