@@ -29,9 +29,19 @@ static struct request *request_find(struct client *c, const ProtobufCBinaryData 
 	return NULL;
 }
 
+/* What waited for it is sent in the next round. */
+static void barrier_fall(const struct request *r)
+{
+	if (r->link->barrier != r)
+		return;
+	r->link->barrier = NULL;
+	r->link->client->deadline_ms = 0;
+}
+
 static void request_unlink(struct request *r)
 {
 	struct client *c = r->link->client;
+	barrier_fall(r);
 	TAILQ_REMOVE(r->list, r, entry);
 	r->list = NULL;
 	if (r->ask) {
@@ -52,6 +62,7 @@ void request_move(struct request *r, struct requests *to)
 void request_again(struct request *r)
 {
 	struct request *later;
+	barrier_fall(r);
 	TAILQ_REMOVE(r->list, r, entry);
 	r->list = &r->link->waiting;
 	TAILQ_FOREACH(later, r->list, entry)
@@ -119,6 +130,7 @@ int request_make(struct client *c, const struct client_request *q, bool ask, str
 
 	r->number = c->n_started++;
 	r->ask = ask;
+	r->alone = q->alone;
 	r->repeat = q->repeat == REPEAT_ALWAYS || (q->repeat == REPEAT_BY_VERB && client_repeats(&env));
 	r->started_us = clock_mono_us();
 	r->deadline_at_ms = clock_until_ms(timeout_ms);

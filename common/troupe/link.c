@@ -53,7 +53,7 @@ void link_send(struct link *l)
 	struct request *r;
 	if (l->hold_until_ms)
 		return;
-	while (l->state == LINK_UP && (r = TAILQ_FIRST(&l->waiting))) {
+	while (l->state == LINK_UP && !l->barrier && (r = TAILQ_FIRST(&l->waiting))) {
 		int code = peer_send_packed(l->peer, true, r->packed, r->len);
 		if (code == ERROR_BUSY || code == ERROR_STATE)
 			return;
@@ -72,6 +72,7 @@ void link_send(struct link *l)
 			continue;
 		}
 		request_move(r, &l->sent);
+		l->barrier = r->alone ? r : NULL;
 	}
 }
 

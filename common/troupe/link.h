@@ -18,7 +18,7 @@ struct request {
 	uint64_t number;                 /* in the order in which requests were started */
 	uint8_t *packed;
 	size_t len;
-	bool ask, repeat;
+	bool ask, repeat, alone;
 	bool counted;                    /* the caller's, not one of our own questions to front */
 	uint64_t deadline_at_ms;         /* monotonic, or TIME_NEVER */
 	uint64_t started_us;
@@ -40,6 +40,7 @@ struct link {
 	uint32_t tries;                  /* since it was last up */
 	uint64_t retry_at_ms;
 	uint64_t hold_until_ms;          /* up, but its actor is stopping: nothing is sent before this time; 0 = not so */
+	const struct request *barrier;   /* sent, and to be answered before anything else is sent; NULL */
 	struct error why;                /* of the last failure */
 	struct requests waiting, sent;   /* in the order in which they were started */
 };

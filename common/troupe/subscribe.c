@@ -66,8 +66,10 @@ static int ask(struct troupe_subscription *s, struct error *e)
 	Troupe__LogCursor after = TROUPE__LOG_CURSOR__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	struct client_request q = { .to = s->call.troupe->coordinator, .env = &env, .timeout_ms = FOLLOW_MS + PATIENCE_MS };
-	if (s->finding)
-		q.timeout_ms = TIME_NEVER; /* asked a second time it would stand behind what was started meanwhile */
+	if (s->finding) { /* asked a second time, or answered twice, it would stand behind what was started meanwhile */
+		q.timeout_ms = TIME_NEVER;
+		q.alone = true;
+	}
 	after.commit = s->cursor.commit;
 	after.index = s->cursor.index;
 	m.after = s->has_cursor ? &after : NULL;

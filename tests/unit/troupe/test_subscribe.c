@@ -72,6 +72,23 @@ START_TEST(now_is_asked_for_once_and_then_read_from)
 }
 END_TEST
 
+static void not_yet(void *ctx, const struct troupe_receipt *receipts, size_t n, const struct troupe_error *e) { ck_assert_int_eq(e->code, TROUPE_ERROR_STOPPING); }
+
+START_TEST(what_is_started_after_now_is_not_sent_before_now_is_known)
+{
+	/* Were it sent, and were both answers lost with the coordinator, now would be found behind it. */
+	struct told told = { 0 };
+	struct troupe_task task = task_for("emails", "x");
+	scripted_says(&node, "log_ask", "silent");
+	scripted_says(&node, "log_ask.push", "{\"finished\": {}}");
+	subscribe(&told, TROUPE_FROM_NOW, 0, NULL);
+	ck_assert_int_eq(troupe_submit_start(troupe, &task, 1, 0, not_yet, NULL, &error), 0);
+	run_until(&n_pushed, 1);
+	ck_assert_uint_eq(scripted_count(&node, "submit"), 0);
+	ck_assert_uint_eq(troupe_outstanding(troupe), 2);
+}
+END_TEST
+
 START_TEST(rows_that_are_gone_are_an_event_of_their_own)
 {
 	struct told told = { 0 };
@@ -316,6 +333,7 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(c, stage_setup, stage_teardown);
 	tcase_add_test(c, events_are_told_in_the_order_of_the_log);
 	tcase_add_test(c, now_is_asked_for_once_and_then_read_from);
+	tcase_add_test(c, what_is_started_after_now_is_not_sent_before_now_is_known);
 	tcase_add_test(c, rows_that_are_gone_are_an_event_of_their_own);
 	tcase_add_test(c, events_of_other_queues_are_left_out);
 	tcase_add_test(c, nobody_is_called_after_an_unsubscribe);
