@@ -11,6 +11,9 @@
 #define LIST_MAX 1000u
 #define LIST_DEFAULT 100u
 
+/* A batch one of whose tasks has ended, or begins anew. */
+struct batch_news { struct id batch; uint64_t seq; Troupe__TaskState state; };
+
 /* --- rows --- */
 
 static struct slice batch_key(struct arena *a, const struct id *batch)

@@ -24,23 +24,10 @@
 #define REQUIREMENTS_MAX 1000u
 #define BULK_MAX 4096u              /* tasks of one submit */
 #define NAME_MAX_BYTES 128u         /* of a queue */
-#define KEY_BYTES_MAX 200u
-#define EDGES_MAX 256u              /* of one task */
 #define RESOURCES_MAX 8u
-#define TAGS_MAX 32u
 #define TAG_BYTES_MAX 64u
-#define ARGV_MAX 1024u
 #define REFS_MAX 1000u              /* of one get, wait, cancel... */
-#define SUFFIX_LOOK_MAX 100000u     /* newest tasks in which a suffix is looked for */
-#define LOOK_MAX 10000u             /* rows that one list or change looks at */
-#define WATCHES_MAX 1048576u
-#define WATCHES_A_PEER 262144u
-#define WAITERS_MAX 16384u
-#define FOLLOWERS_MAX 1024u
-#define DUE_SLICE 1000u             /* rows that become due in one turn */
 #define HISTORY_KEEP 20u            /* attempts of a task that are kept */
-#define WORKER_BYTES_MAX (1024u * 1024) /* of payloads that one worker holds beyond its first */
-#define DOWN_WAIT_MS 1000u          /* for the end of a dead worker's connection, which comes behind its last words */
 
 /* One that may be given now. spec NULL: read it from the task table. */
 struct candidate {
@@ -129,11 +116,6 @@ struct place {
 	const Troupe__TaskRecord *rec;  /* NULL: a plain task that ended well, whose record nobody needed to read */
 	bool holds;                     /* its serial key */
 };
-/* A serial key that something has happened to; a task whose end others may wait for; a batch one of whose tasks has ended, or begins anew. */
-struct dirty_key { struct queue *queue; const char *key; };
-struct ended { struct id id, from; uint64_t seq; }; /* from: the child to begin with */
-struct batch_news { struct id batch; uint64_t seq; Troupe__TaskState state; };
-
 
 struct worker {
 	char address[192];
@@ -166,21 +148,6 @@ struct worker {
 	struct outside *outside;        /* NULL: a worker of the tree */
 	struct worker *next;
 };
-
-/* Who waits for the end of a task: a Wait, or a connection that asked for notices. */
-struct watch { struct id id; uint64_t peer; struct waiter *waiter; struct watch *bucket; struct watch *next, **at; };
-struct waiter {
-	struct reply_to reply;
-	struct id *ids;
-	size_t n, left;
-	bool any, output, due;
-	struct watch *watches;
-	struct waiter *next, **at;
-};
-struct notice { uint64_t peer; Troupe__Task *task; size_t order; };
-struct peer_watches { uint64_t peer; size_t n; struct watch *watches; struct peer_watches *next; };
-
-struct follower { struct reply_to reply; uint64_t commit; uint32_t index, limit; uint64_t until_ms; bool has_task; struct id task; };
 
 struct coordinator {
 	struct store *store;
@@ -326,7 +293,6 @@ int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *w
 struct candidate *fresh_find(const struct stream *s, const struct id *id); /* NULL: not of this turn */
 bool fresh_drop(struct stream *s, const struct id *id);
 int fresh_store(struct turn *t, struct coordinator *c);               /* at the turn's end: ready rows for what nobody took */
-int candidate_cmp(const struct candidate *a, const struct candidate *b);
 
 /* --- group.c --- */
 struct pool *pool_of(struct coordinator *c, const char *name);        /* made where missing; NULL without memory */
@@ -406,7 +372,6 @@ int crew_wake(struct turn *t, struct coordinator *c); /* the dead whose connecti
 int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue *q); /* what has not begun */
 
 /* --- outside.c --- */
-bool outside_is(const char *address);
 /* Who attaches, known already or new. 0 with *ret; a code, said by turn_fail; negative. */
 int outside_attach(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret);
 struct worker *outside_of(struct coordinator *c, uint64_t peer); /* NULL: this connection has not attached */
@@ -498,7 +463,6 @@ int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r,
 enum { SHOW_PAYLOAD = 1, SHOW_OUTPUT = 2, SHOW_HISTORY = 4 };
 int task_show(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l, unsigned what,
               Troupe__Task **ret);
-bool filter_fits(struct turn *t, const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l);
 /* Walks the tasks that a filter names, newest first, from a cursor: fn for each that fits, until it returns positive (stop: *ret_next is behind it), or LOOK_MAX
  * rows were seen. *ret_next.len 0: no more. */
 int filter_walk(struct turn *t, struct coordinator *c, const Troupe__Filter *f, const ProtobufCBinaryData *cursor,

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/parse.h"
 
+#define DOWN_WAIT_MS 1000u /* for the end of a dead worker's connection, which comes behind its last words */
 #define SLOTS_MAX 4096u
 #define NOTE_BYTES_MAX 512u
 

@@ -5,6 +5,8 @@
 #include "actors/coordinator/coordinator.h"
 #include "common/base/clock.h"
 
+#define DUE_SLICE 1000u /* rows that become due in one turn */
+
 struct due { uint64_t at_ms, number; const uint8_t *value; size_t len; };
 struct dues { struct turn *t; struct due all[DUE_SLICE]; size_t n; uint64_t until_ms, next_ms; int error; };
 

@@ -9,6 +9,9 @@
 
 #define EDGES_A_SLICE 1000u
 
+/* A task whose end others may wait for. */
+struct ended { struct id id, from; uint64_t seq; }; /* from: the child to begin with */
+
 int edge_put(struct turn *t, const struct id *parent, const struct id *child, Troupe__EdgeOn on)
 {
 	struct slice key = key_edge(turn_arena(t), parent, child);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
 
+#define WORKER_BYTES_MAX (1024u * 1024) /* of payloads that one worker holds beyond its first */
+
 /* --- pools --- */
 
 struct pool *pool_of(struct coordinator *c, const char *name)

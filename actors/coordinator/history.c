@@ -10,12 +10,16 @@
 #define PAGE_DEFAULT 100u
 #define PAGE_MAX 1000u
 #define PAGE_LOOK_MAX 100000u      /* entries that one question looks at */
+#define FOLLOWERS_MAX 1024u
 #define FOLLOW_MAX_MS 60000u
 #define RETAIN_PAUSE_MS 10000u
 #define RETAIN_SLICE_MS 20u
 #define RETAIN_ROWS 64u            /* of a turn, or so many entries: */
 #define RETAIN_ENTRIES 2000u
 #define WHOLE UINT32_MAX           /* as an index: all of this commit has been seen */
+
+/* A reader of the log who waits for what is to come. */
+struct follower { struct reply_to reply; uint64_t commit; uint32_t index, limit; uint64_t until_ms; bool has_task; struct id task; };
 
 int log_add(struct coordinator *c, const struct id *id, Troupe__TransitionKind kind, Troupe__ExitClass exit_class, uint32_t attempt, const struct queue *q)
 {

@@ -11,6 +11,9 @@
 #define WAIT_LOOK_MAX 1000u /* rows that explain counts */
 #define ADMIT_MAX 256u /* of one key in one turn */
 
+/* A serial key that something has happened to. */
+struct dirty_key { struct queue *queue; const char *key; };
+
 static const char *key_of(const struct place *p)
 {
 	return p->rec ? p->rec->spec->serial_key : "";

@@ -10,6 +10,8 @@
 #define LIST_DEFAULT 100u
 #define LIST_MAX 1000u
 #define WALK_WINDOW 256u
+#define SUFFIX_LOOK_MAX 100000u /* newest tasks in which a suffix is looked for */
+#define LOOK_MAX 10000u /* rows that one list or change looks at */
 
 /* --- which task is meant --- */
 
@@ -195,7 +197,7 @@ static bool has_failed(const Troupe__StateRecord *st)
 	return st->outcome && st->state != TROUPE__TASK_STATE__DONE && st->outcome->exit_class != TROUPE__EXIT_CLASS__EXIT_NONE;
 }
 
-bool filter_fits(struct turn *t, const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l)
+static bool filter_fits(struct turn *t, const struct coordinator *c, const Troupe__Filter *f, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l)
 {
 	const struct queue *q = queue_numbered((struct coordinator *)c, rec->queue);
 	if (*f->queue && (!q || strcmp(q->name, f->queue) != 0))

@@ -24,7 +24,7 @@
 #define LATE_MS 1000u
 #define BUSY_MS 5000u
 
-bool outside_is(const char *address)
+static bool outside_is(const char *address)
 {
 	return strncmp(address, PREFIX, strlen(PREFIX)) == 0;
 }

@@ -7,6 +7,10 @@
 #define DELAYS_MAX 100u
 #define RULES_MAX 32u
 #define WINDOW_MAX_MS YEARS_10_MS
+#define KEY_BYTES_MAX 200u
+#define EDGES_MAX 256u /* of one task */
+#define TAGS_MAX 32u
+#define ARGV_MAX 1024u
 
 size_t spec_inline(const Troupe__TaskSpec *spec)
 {

@@ -15,7 +15,7 @@ static int compare(uint32_t rank_a, uint64_t seq_a, uint32_t rank_b, uint64_t se
 	return seq_a < seq_b ? -1 : seq_a > seq_b;
 }
 
-int candidate_cmp(const struct candidate *a, const struct candidate *b)
+static int candidate_cmp(const struct candidate *a, const struct candidate *b)
 {
 	return compare(a->rank, a->seq, b->rank, b->seq);
 }

@@ -6,6 +6,22 @@
 #include "common/base/clock.h"
 
 #define WATCH_BUCKETS 65536u
+#define WATCHES_MAX 1048576u
+#define WATCHES_A_PEER 262144u
+#define WAITERS_MAX 16384u
+
+/* Who waits for the end of a task: a Wait, or a connection that asked for notices. */
+struct watch { struct id id; uint64_t peer; struct waiter *waiter; struct watch *bucket; struct watch *next, **at; };
+struct waiter {
+	struct reply_to reply;
+	struct id *ids;
+	size_t n, left;
+	bool any, output, due;
+	struct watch *watches;
+	struct waiter *next, **at;
+};
+struct notice { uint64_t peer; Troupe__Task *task; size_t order; };
+struct peer_watches { uint64_t peer; size_t n; struct watch *watches; struct peer_watches *next; };
 
 static struct watch **bucket_of(struct coordinator *c, const struct id *id)
 {
