@@ -18,6 +18,7 @@
 #include "actors/coordinator/outside.h"
 #include "actors/coordinator/sched.h"
 #include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/rng.h"
 
 #define QUEUES_MAX 10000u
@@ -254,7 +255,6 @@ int queue_policy_keep(struct queue *q, const Troupe__QueuePolicy *p, char *const
 void queue_policy_free(struct queue *q);
 
 /* --- queue_order.c --- */
-int on_queue_order(struct turn *t, void *state, const struct message *m);
 int order_event(struct turn *t, const struct coordinator *c, const struct message *m, const char *type, const char *name, const char *why);
 void text_keep(char **at, const char *text);                             /* an owned string of a record */
 
@@ -264,7 +264,6 @@ void requirements_free(struct coordinator *c);
 /* The number of a need. 0, ERROR_TOO_LARGE, -ENOMEM. */
 int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret);
 int requirements_settle(struct turn *t, struct coordinator *c);          /* rows of new ones */
-int on_queue_ask(struct turn *t, void *state, const struct message *m);
 
 /* --- lease.c --- */
 struct lease *lease_find(const struct leases *l, uint64_t token);
@@ -274,7 +273,6 @@ void leases_fini(struct coordinator *c);
 int lease_put(struct turn *t, const struct lease *l);
 
 /* --- submit.c --- */
-int on_submit(struct turn *t, void *state, const struct message *m);
 /* One task of the node's own; an id is made where it has none. spec must live as long as the turn. 0, a positive code with e filled, negative. */
 int submit_task(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *spec, const char *submitter, struct id *ret_id, struct error *e);
 
@@ -351,7 +349,6 @@ int member_put(struct turn *t, const struct id *batch, uint64_t seq, const Troup
 int batch_tell(struct coordinator *c, const struct place *p, Troupe__TaskState state); /* a task of it is final, or ready again after it was */
 int batches_settle(struct turn *t, struct coordinator *c);
 int batch_forget(struct turn *t, struct coordinator *c, const struct place *p);        /* the record of a task of it goes */
-int on_batch_ask(struct turn *t, void *state, const struct message *m);
 
 /* --- crew.c --- */
 struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
@@ -360,12 +357,6 @@ void worker_free(struct coordinator *c, struct worker *w); /* its leases must be
 void workers_free(struct coordinator *c);
 bool worker_may_work(const struct worker *w);
 int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env); /* a connection that is gone is no error */
-int on_attach(struct turn *t, void *state, const struct message *m);
-int on_started(struct turn *t, void *state, const struct message *m);
-int on_outcomes(struct turn *t, void *state, const struct message *m);
-int on_revoked(struct turn *t, void *state, const struct message *m);
-int on_progress(struct turn *t, void *state, const struct message *m);
-int on_workers_ask(struct turn *t, void *state, const struct message *m);
 int crew_link(struct turn *t, void *state, const char *address, uint64_t incarnation, uint64_t peer, bool up);
 int crew_down(struct turn *t, void *state, const Troupe__Down *d);
 int crew_wake(struct turn *t, struct coordinator *c); /* the dead whose connection does not end */
@@ -376,7 +367,6 @@ int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue 
 int outside_attach(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret);
 struct worker *outside_of(struct coordinator *c, uint64_t peer); /* NULL: this connection has not attached */
 void outside_heard(struct turn *t, struct worker *w);            /* any word of it; no-op for a worker of the tree */
-int on_beat(struct turn *t, void *state, const struct message *m);
 int outside_gone(struct turn *t, struct coordinator *c, uint64_t peer); /* a connection has ended */
 int outside_wake(struct turn *t, struct coordinator *c);
 /* Of a lease that was read from the store; then, in the first turn, who of them lives. */
@@ -413,8 +403,6 @@ void disk_take(struct coordinator *c, size_t bytes);
 int disk_check(struct turn *t, struct coordinator *c, struct error *e); /* 0, or ERROR_DISK_LOW with e filled */
 
 /* --- blob.c: payloads above what a message carries, blob.h --- */
-int on_blob_put(struct turn *t, void *state, const struct message *m);
-int on_blob_get(struct turn *t, void *state, const struct message *m);
 /* May a task name it: all of it is here. 0, a positive code with e filled (but its index), negative. */
 int blob_check(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref, struct error *e);
 int blob_use(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref);   /* one task more names it */
@@ -445,19 +433,8 @@ int crons_open(struct coordinator *c, struct store_txn *view);
 void crons_free(struct coordinator *c);
 int crons_tick(struct turn *t, struct coordinator *c);  /* after due rows, once a turn: has the clock been set back? */
 int cron_due(struct turn *t, struct coordinator *c, struct slice name); /* the row of this entry was due, and is deleted */
-int on_cron_order(struct turn *t, void *state, const struct message *m);
-int on_cron_ask(struct turn *t, void *state, const struct message *m);
-int on_cron_preview(struct turn *t, void *state, const struct message *m);
-
-/* --- change.c --- */
-int on_cancel(struct turn *t, void *state, const struct message *m);
-int on_retry(struct turn *t, void *state, const struct message *m);
-int on_purge(struct turn *t, void *state, const struct message *m);
-int on_alter(struct turn *t, void *state, const struct message *m);
 
 /* --- look.c --- */
-int on_get(struct turn *t, void *state, const struct message *m);
-int on_list(struct turn *t, void *state, const struct message *m);
 /* 0, a positive code with e filled, negative. */
 int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, struct error *e);
 enum { SHOW_PAYLOAD = 1, SHOW_OUTPUT = 2, SHOW_HISTORY = 4 };
@@ -468,11 +445,7 @@ int task_show(struct turn *t, struct coordinator *c, const struct id *id, const 
 int filter_walk(struct turn *t, struct coordinator *c, const Troupe__Filter *f, const ProtobufCBinaryData *cursor,
                 int (*fn)(struct turn *t, void *ctx, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l), void *ctx, ProtobufCBinaryData *ret_next);
 
-/* --- explain.c --- */
-int on_explain(struct turn *t, void *state, const struct message *m);
-
 /* --- wait.c --- */
-int on_wait(struct turn *t, void *state, const struct message *m);
 bool watch_room(struct coordinator *c, uint64_t peer, size_t n);
 int watch_notify(struct coordinator *c, uint64_t peer, const struct id *id);        /* 0 or -ENOMEM */
 /* A task has become final: whoever watches it hears of it after the commit. */
@@ -487,7 +460,6 @@ int log_settle(struct turn *t, struct coordinator *c);
 int log_followers(struct turn *t, struct coordinator *c); /* answers those who have something, or whose time is over */
 int log_retain(struct turn *t, struct coordinator *c);
 int log_find_seq(struct turn *t, struct coordinator *c, uint64_t seq, struct id *ret);
-int on_log_ask(struct turn *t, void *state, const struct message *m);
 void follow_forget_peer(struct coordinator *c, uint64_t peer);
 
 /* --- check.c --- */
@@ -500,7 +472,6 @@ struct check_report {
 };
 /* All rows that view shows, against each other and against the counters and leases in memory. The lines lie in the arena. 0 or negative. */
 int check_ledger(struct coordinator *c, struct store_txn *view, struct arena *lines, struct check_report *ret);
-int on_check_store(struct turn *t, void *state, const struct message *m);
 
 /* --- offline.c --- */
 enum { CHECK_SOUND = 0, CHECK_PROBLEMS = 1, CHECK_FAILED = 2 }; /* exit statuses */
