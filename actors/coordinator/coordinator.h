@@ -14,141 +14,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "actors/coordinator/blob.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/finish.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/lease.h"
 #include "actors/coordinator/ledger.h"
+#include "actors/coordinator/move.h"
 #include "actors/coordinator/outside.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
 #include "actors/coordinator/sched.h"
 #include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
 #include "actors/coordinator/verbs.h"
 #include "common/base/rng.h"
 
-#define QUEUES_MAX 10000u
-#define REQUIREMENTS_MAX 1000u
 #define BULK_MAX 4096u              /* tasks of one submit */
-#define NAME_MAX_BYTES 128u         /* of a queue */
-#define RESOURCES_MAX 8u
-#define TAG_BYTES_MAX 64u
 #define REFS_MAX 1000u              /* of one get, wait, cancel... */
-#define HISTORY_KEEP 20u            /* attempts of a task that are kept */
-
-/* One that may be given now. spec NULL: read it from the task table. */
-struct candidate {
-	struct id id;
-	uint64_t seq;
-	uint32_t rank;                  /* its place: the priority, in a queue with ageing later for who came later */
-	bool stored;                    /* has a ready row */
-	bool first;                     /* no state row */
-	const Troupe__TaskSpec *spec;   /* of this turn's submit */
-	const Troupe__TaskRecord *rec;  /* the same; NULL: read it */
-};
-struct candidates { struct candidate *all; size_t n, room, next; bool unsorted; };
-
-/* The tasks of one queue that need the same, in order. The window outlives turns: whoever changes a row of the ready index that lies in it says stream_touch. */
-struct stream {
-	struct queue *queue;
-	const struct requirement *requirement;
-	bool stored_any;                /* the ready index may have rows behind the window */
-	struct candidates stored;       /* a window of the ready index */
-	struct candidates fresh;        /* accepted, or due, in this turn: no row yet */
-	bool listed;                    /* in coordinator.busy */
-	uint32_t cursor_rank;           /* where the window ends */
-	uint64_t cursor_seq;
-	uint64_t served;                /* turns that it had in a fair queue */
-};
-
-/* What a worker must have, interned. */
-struct resource { char *name; uint64_t amount; };
-struct requirement { uint32_t number; char **tags; size_t n_tags; struct resource *resources; size_t n_resources; char *submitter; };
-struct need { char **tags; size_t n_tags; Troupe__Resource **resources; size_t n_resources; const char *submitter; }; /* the same, asked for; sorted in place */
-
-/* A pool of workers, for the resources that they share. */
-struct pool { char name[64]; struct resource *has; size_t n_has; uint64_t used[RESOURCES_MAX]; struct pool *next; };
-
-/* Workers that may take the same: of one pool, with the same queues and tags. Of their streams the best gives to the next free worker. */
-struct group {
-	struct pool *pool;
-	char **queues, **tags;
-	size_t n_queues, n_tags;
-	uint32_t shape;
-	struct stream **streams;        /* that it serves, as of .shape */
-	size_t n_streams, room_streams;
-	struct worker *open, **open_tail; /* with a free slot, the longest idle one first */
-	struct worker *more, **more_tail; /* none, but they may hold more */
-	size_t n_workers;
-	struct group *next;
-};
-
-struct queue {
-	char *name;
-	Troupe__QueueRecord r;          /* name and policy are ours; strings owned */
-	const Troupe__QueuePolicy *configured; /* NULL: not in the configuration */
-	const Troupe__QueuePolicy *policy;     /* that holds */
-	Troupe__QueuePolicy *own;              /* with what was set at run time; NULL: nothing was */
-	bool changed;
-	bool gated;                            /* in this turn: may start nothing more */
-	struct stream **streams;        /* by requirement number; NULL where none */
-	size_t n_streams;
-	struct queue *next;             /* in its bucket */
-};
-
-struct lease {
-	struct id id;
-	uint64_t token, seq, size;
-	struct queue *queue;
-	uint32_t rank, requirement, run, attempt;
-	bool cancel, has_state, needs_record;
-	Troupe__Cause cause;           /* of the cancel */
-	bool started;
-	bool unknown;                   /* read from the store, of a worker from outside: whether it has begun nobody has said yet */
-	uint64_t given_at_ms, started_at_ms; /* steady clock */
-	struct worker *worker;
-	uint32_t percent;
-	char *note;
-	struct lease *bucket;
-	struct lease *next, **at;       /* of the worker's */
-};
-struct leases { struct lease **buckets; size_t room, n; };
-
-/* What the rows of a task are keyed by. */
-struct place {
-	struct id id;
-	struct queue *queue;
-	uint64_t seq, submitted_at_ms, size;
-	uint32_t rank, requirement;
-	const Troupe__TaskRecord *rec;  /* NULL: a plain task that ended well, whose record nobody needed to read */
-	bool holds;                     /* its serial key */
-};
-
-struct worker {
-	char address[192];
-	uint64_t incarnation;
-	uint64_t peer;                  /* 0: no connection */
-	uint32_t pid;
-	char mode[16], broken[160];
-	bool attached, draining, monitored;
-	struct pool *pool;              /* by its address, then by its Attach; NULL: not known */
-	struct group *group;            /* NULL before its Attach */
-	enum { WORKER_NOWHERE, WORKER_OPEN, WORKER_MORE } place; /* in the group's lists */
-	struct worker *listed_next, **listed_at;
-	uint32_t slots;
-	struct lease *leases;
-	uint32_t held, n_started;
-	uint64_t bytes;
-	double average_us;
-	uint64_t n_done, n_failed, busy_since_ms, given_at_ms;
-	Troupe__Assignment **run;       /* chosen in this turn */
-	size_t n_run, room_run;
-	/* its death, until its last words are read */
-	bool down, down_pending;
-	Troupe__Reason down_reason;
-	int down_code, down_signal;
-	bool down_ordered;
-	uint64_t *down_tokens;
-	size_t n_down_tokens;
-	uint32_t pending_pid;
-	uint64_t down_by_ms;
-	struct outside *outside;        /* NULL: a worker of the tree */
-	struct worker *next;
-};
 
 struct coordinator {
 	struct store *store;
@@ -215,62 +98,7 @@ extern const struct actor_def coordinator_def;
 int coordinator_open(struct store *store, const Troupe__Setup *setup, struct coordinator **ret, struct error *e);
 int coordinator_begin(struct turn *t, void *state, void *arg); /* the first turn's message */
 
-/* Makes room for need elements. NULL without memory (then the old one is still there). */
-static inline void *grown(void *all, size_t *room, size_t need, size_t size)
-{
-	if (need <= *room)
-		return all;
-	size_t more = *room ? *room * 2 : 16;
-	while (more < need)
-		more *= 2;
-	void *p = reallocarray(all, more, size);
-	if (p)
-		*room = more;
-	return p;
-}
-#define GROW(array, room, need) __extension__({ void *_p = grown((array), &(room), (need), sizeof *(array)); if (_p) (array) = _p; _p != NULL; })
-static inline struct slice id_key(const struct id *id) { return SLICE(id->b, sizeof id->b); }
 static inline void wake_by(struct coordinator *c, uint64_t at_ms) { if (at_ms < c->wake_ms) c->wake_ms = at_ms; }
-
-/* --- queue.c --- */
-struct queue *queue_find(struct coordinator *c, const char *name);
-struct queue *queue_numbered(struct coordinator *c, uint32_t number);
-bool queue_name_valid(const char *name);
-/* A queue that was not there: in memory only, its row goes with the next commit. NULL without memory, or over QUEUES_MAX. */
-struct queue *queue_add(struct coordinator *c, const char *name, uint32_t number);
-int queues_load(struct coordinator *c, struct store_txn *view, struct error *e);
-int queues_configure(struct coordinator *c);           /* the setup's queues and policies */
-int queues_settle(struct turn *t, struct coordinator *c); /* rows of what changed */
-void queues_free(struct coordinator *c);
-int queue_unknown(struct turn *t, struct coordinator *c, const char *name, uint32_t index); /* NO_QUEUE, with a suggestion */
-void queue_unknown_error(struct turn *t, struct coordinator *c, const char *name, struct error *e); /* the same, into e */
-struct queue *queue_new(struct coordinator *c, const char *name);        /* with the next number; NULL as above */
-int queue_remove(struct turn *t, struct coordinator *c, struct queue *q); /* an empty one */
-
-/* --- policy.c --- */
-void queue_policy_use(struct coordinator *c, struct queue *q);           /* after any of what it is made of has changed */
-int queue_policy_check(struct turn *t, const struct coordinator *c, const struct queue *q, const Troupe__QueueOrder *o, struct error *e); /* q NULL: a new one */
-int queue_policy_set(struct turn *t, struct coordinator *c, struct queue *q, const Troupe__QueueOrder *o); /* after the check. 0 or negative */
-int queue_policy_keep(struct queue *q, const Troupe__QueuePolicy *p, char *const *names, size_t n);
-void queue_policy_free(struct queue *q);
-
-/* --- queue_order.c --- */
-int order_event(struct turn *t, const struct coordinator *c, const struct message *m, const char *type, const char *name, const char *why);
-void text_keep(char **at, const char *text);                             /* an owned string of a record */
-
-/* --- requirement.c --- */
-int requirements_load(struct coordinator *c, struct store_txn *view);    /* 0, ERROR_CORRUPT, negative */
-void requirements_free(struct coordinator *c);
-/* The number of a need. 0, ERROR_TOO_LARGE, -ENOMEM. */
-int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret);
-int requirements_settle(struct turn *t, struct coordinator *c);          /* rows of new ones */
-
-/* --- lease.c --- */
-struct lease *lease_find(const struct leases *l, uint64_t token);
-struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, const struct id *id); /* NULL without memory */
-void lease_free(struct coordinator *c, struct lease *x); /* out of the table and its worker's list */
-void leases_fini(struct coordinator *c);
-int lease_put(struct turn *t, const struct lease *l);
 
 /* --- submit.c --- */
 /* One task of the node's own; an id is made where it has none. spec must live as long as the turn. 0, a positive code with e filled, negative. */
@@ -280,31 +108,6 @@ int submit_task(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *s
 size_t spec_inline(const Troupe__TaskSpec *spec);     /* bytes of payload and arguments in the record */
 size_t spec_size(const Troupe__TaskSpec *spec);       /* with a payload beside it */
 int spec_check(const struct coordinator *c, const Troupe__TaskSpec *s, struct error *e); /* 0 or a positive code with e filled */
-
-/* --- stream.c --- */
-struct stream *stream_of(struct coordinator *c, struct queue *q, uint32_t requirement); /* made where missing; NULL without memory */
-int streams_load(struct coordinator *c, struct store_txn *view);      /* those that the ready index has rows of */
-int stream_head(struct turn *t, struct coordinator *c, struct stream *s, struct candidate **ret); /* the best, or NULL. 0 or negative */
-void stream_take(struct stream *s, const struct candidate *one);
-void stream_touch(struct stream *s, uint32_t rank, uint64_t seq);     /* a row of the ready index came or went otherwise than by give */
-int fresh_add(struct coordinator *c, struct stream *s, const struct candidate *what); /* 0 or -ENOMEM */
-struct candidate *fresh_find(const struct stream *s, const struct id *id); /* NULL: not of this turn */
-bool fresh_drop(struct stream *s, const struct id *id);
-int fresh_store(struct turn *t, struct coordinator *c);               /* at the turn's end: ready rows for what nobody took */
-
-/* --- group.c --- */
-struct pool *pool_of(struct coordinator *c, const char *name);        /* made where missing; NULL without memory */
-bool pool_can(const struct pool *p, const struct requirement *need, bool now); /* has it at all; and free now */
-void pool_use(struct pool *p, const struct requirement *need, bool back);
-/* The group of a worker by what its Attach says. 0 or -ENOMEM. */
-int group_join(struct coordinator *c, struct worker *w, const Troupe__Attach *a);
-void group_leave(struct coordinator *c, struct worker *w);
-int group_streams(struct coordinator *c, struct group *g);            /* anew when there are more streams. 0 or -ENOMEM */
-bool group_serves(const struct group *g, const char *queue);
-bool group_has_tags(const struct group *g, const struct requirement *need);
-void worker_place(struct worker *w);                                  /* after anything about it has changed */
-void worker_behind(struct worker *w);                                 /* the same, and behind the others of its list */
-void groups_free(struct coordinator *c);
 
 /* --- choose.c --- */
 int choose(struct turn *t, struct coordinator *c);    /* in settle: leases and RUN for all who have room, ready rows for the rest */
@@ -349,53 +152,6 @@ int member_put(struct turn *t, const struct id *batch, uint64_t seq, const Troup
 int batch_tell(struct coordinator *c, const struct place *p, Troupe__TaskState state); /* a task of it is final, or ready again after it was */
 int batches_settle(struct turn *t, struct coordinator *c);
 int batch_forget(struct turn *t, struct coordinator *c, const struct place *p);        /* the record of a task of it goes */
-
-/* --- crew.c --- */
-struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
-struct worker *worker_add(struct coordinator *c, const char *address, uint64_t incarnation); /* NULL without memory */
-void worker_free(struct coordinator *c, struct worker *w); /* its leases must be gone */
-void workers_free(struct coordinator *c);
-bool worker_may_work(const struct worker *w);
-int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env); /* a connection that is gone is no error */
-int crew_link(struct turn *t, void *state, const char *address, uint64_t incarnation, uint64_t peer, bool up);
-int crew_down(struct turn *t, void *state, const Troupe__Down *d);
-int crew_wake(struct turn *t, struct coordinator *c); /* the dead whose connection does not end */
-int crew_revoke_queue(struct turn *t, struct coordinator *c, const struct queue *q); /* what has not begun */
-
-/* --- outside.c --- */
-/* Who attaches, known already or new. 0 with *ret; a code, said by turn_fail; negative. */
-int outside_attach(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret);
-struct worker *outside_of(struct coordinator *c, uint64_t peer); /* NULL: this connection has not attached */
-void outside_heard(struct turn *t, struct worker *w);            /* any word of it; no-op for a worker of the tree */
-int outside_gone(struct turn *t, struct coordinator *c, uint64_t peer); /* a connection has ended */
-int outside_wake(struct turn *t, struct coordinator *c);
-/* Of a lease that was read from the store; then, in the first turn, who of them lives. */
-int outside_loaded(struct coordinator *c, struct worker *w, struct lease *l, uint64_t heartbeat_ms);
-int outside_recover(struct turn *t, struct coordinator *c, struct worker *w); /* w may be gone after it */
-void outside_free(struct coordinator *c, struct worker *w);
-bool outside_silent(const struct worker *w);
-const char *outside_why(struct turn *t, const struct worker *w); /* why it takes nothing now, for people; NULL: it does, or it is of the tree */
-
-/* --- finish.c --- */
-/* The end of an attempt: all rows, counters, log, notices. The lease is freed. quick: the next attempt needs no delay (the worker died, not the task). */
-int attempt_end(struct turn *t, struct coordinator *c, struct lease *l, const Troupe__Outcome *o, bool quick);
-/* A lease that never became an attempt: ready again as it was, or cancelled where that was asked for. The lease is freed. */
-int attempt_return(struct turn *t, struct coordinator *c, struct lease *l);
-
-/* --- move.c --- */
-/* A task without a lease, with its rows read: becomes what st says (state, cause and due time set by the caller). was: its state before. */
-int task_move(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st, Troupe__TaskState was);
-/* Where a task is. READY, SCHEDULED, RUNNING or final; ERROR_NOT_FOUND, ERROR_CORRUPT, negative. ret_lease NULL unless RUNNING. */
-int task_read(struct turn *t, struct coordinator *c, const struct id *id, Troupe__TaskRecord **ret, Troupe__StateRecord **ret_state, struct lease **ret_lease);
-Troupe__TaskState task_state(const Troupe__StateRecord *st, const struct lease *l);
-int task_delete(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st); /* of a final one */
-struct place place_of(struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec);
-/* The same for one that comes from a lease, or stays in its state with another place: move out, change the place, move in. */
-int place_leave(struct turn *t, struct coordinator *c, struct place *p, Troupe__TaskState was, const Troupe__StateRecord *st);
-int place_enter(struct turn *t, struct coordinator *c, struct place *p, Troupe__StateRecord *st);
-int place_log(struct coordinator *c, const struct place *p, const Troupe__StateRecord *st, Troupe__TaskState was);
-int task_cancel(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, Troupe__Cause cause); /* at once, or as a wish where it runs */
-uint32_t task_rank(const Troupe__TaskRecord *rec);
 
 /* --- disk.c --- */
 void disk_look(struct coordinator *c, uint64_t now_ms);

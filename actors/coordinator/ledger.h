@@ -22,6 +22,8 @@ struct log_entry { struct id id; uint8_t kind, exit_class; uint16_t attempt; uin
 void log_entry_pack(const struct log_entry *e, uint8_t out[static LOG_ENTRY]);
 void log_entry_unpack(const uint8_t in[static LOG_ENTRY], struct log_entry *ret);
 
+/* The key of task, state, lease and batch: the bytes of id itself, which must live as long as the key. */
+static inline struct slice id_key(const struct id *id) { return SLICE(id->b, sizeof id->b); }
 /* Keys in the turn's arena; {NULL, 0} without memory. */
 struct slice key_ready(struct arena *a, uint32_t queue, uint32_t requirement, uint32_t priority, uint64_t seq);
 struct slice key_due(struct arena *a, uint64_t due_ms, uint64_t seq);

@@ -8,6 +8,11 @@
 #include <sys/types.h>
 
 struct actor;
+struct coordinator;
+struct lease;
+struct message;
+struct turn;
+struct worker;
 
 #define OUTSIDE_MAX 1024u               /* workers from outside that are known at a time */
 #define OUTSIDE_HEARTBEAT_MS 30000u
@@ -38,5 +43,17 @@ struct outside_eye {
 /* Pidfds in the loop of the actor. NULL without memory. */
 const struct outside_eye *outside_eye_open(struct actor *a);
 
-struct turn;
+/* --- outside.c --- */
+/* Who attaches, known already or new. 0 with *ret; a code, said by turn_fail; negative. */
+int outside_attach(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret);
+struct worker *outside_of(struct coordinator *c, uint64_t peer); /* NULL: this connection has not attached */
+void outside_heard(struct turn *t, struct worker *w);            /* any word of it; no-op for a worker of the tree */
+int outside_gone(struct turn *t, struct coordinator *c, uint64_t peer); /* a connection has ended */
+int outside_wake(struct turn *t, struct coordinator *c);
+/* Of a lease that was read from the store; then, in the first turn, who of them lives. */
+int outside_loaded(struct coordinator *c, struct worker *w, struct lease *l, uint64_t heartbeat_ms);
+int outside_recover(struct turn *t, struct coordinator *c, struct worker *w); /* w may be gone after it */
+void outside_free(struct coordinator *c, struct worker *w);
+bool outside_silent(const struct worker *w);
+const char *outside_why(struct turn *t, const struct worker *w); /* why it takes nothing now, for people; NULL: it does, or it is of the tree */
 int outside_ended(struct turn *t, void *state, void *number); /* number as a pointer: the form of actor_post */
