@@ -6,70 +6,29 @@
  * only then the row goes into the commit whose answer says complete. A Submit then names it, and its commit counts the use. So of what a commit names the bytes are on disk
  * already; what a crash leaves without a row is removed by the next start. A blob that no task names any more, or yet, is kept for an hour.
  *
- * This is the one place where a handler does I/O. It must: the file has to be there before the commit that names it, and it stays nameless to everybody until then. The writes go
+ * This is the one place where a handler writes files. It must: the file has to be there before the commit that names it, and it stays nameless to everybody until then. The writes go
  * to the page cache, and write-back is begun as they come, so that the sync at the end, which holds up the loop, has little left to do: milliseconds for a few MiB. A file
  * is removed only after the commit that takes its row away. */
-#include <dirent.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include "common/base/error.h"
-#include "common/base/sha256.h"
+#include "actors/coordinator/ledger.h"
 
-#define BLOB_FOLDER "blob"
 #define BLOB_MAX_DEFAULT (16ull << 20)
 #define BLOB_CHUNK_MAX (256u * 1024) /* of one answer to BlobGet */
-#define BLOB_KEEP_MS (3600u * 1000)  /* unnamed */
-#define UPLOADS_MAX 256u
-#define UPLOAD_IDLE_MS (600u * 1000) /* without a byte: forgotten */
-#define UPLOAD_STALE_MS (60u * 1000) /* gives way to another */
-#define SWEEP_SLICE 256u             /* files that a turn after the start looks at */
+#define BLOB_KEEP_MS (3600u * 1000) /* unnamed */
 
-/* Bytes on their way, of one principal: another's wrong bytes do not spoil them. */
-struct upload {
-	uint8_t sha256[SHA256_BYTES];
-	uint64_t size, offset;       /* of the next byte that is wanted */
-	uint64_t touched_ms, serial;
-	struct sha256 hash;          /* of what is there */
-	int fd;
-	char subject[96];
-};
+struct blobs;
+struct coordinator;
 
-struct blobs {
-	const char *state_dir;
-	int folder;                  /* -1: there is none yet */
-	struct upload *uploads[UPLOADS_MAX];
-	size_t n_uploads;
-	uint64_t serial;
-	uint8_t (*doomed)[SHA256_BYTES]; /* their rows go with this turn's commit */
-	size_t n_doomed, room_doomed;
-	bool placed;                 /* a file got its name in this turn */
-	DIR *sweep;                  /* what the start has not looked at yet */
-};
+/* --- blob.c --- */
+/* May a task name it: all of it is here. 0, a positive code with e filled (but its index), negative. */
+int blob_check(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref, struct error *e);
+int blob_use(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref);   /* one task more names it */
+int blob_unuse(struct turn *t, struct coordinator *c, const Troupe__BlobRef *ref); /* one less */
+int blob_due(struct turn *t, struct coordinator *c, struct slice sha256);
+int blob_wake(struct turn *t, struct coordinator *c);  /* what the start has to look at, uploads that nobody goes on with */
 
-/* 0, or a code with a text. state_dir must live as long. */
-int blobs_open(struct blobs *b, const char *state_dir, struct error *e);
-void blobs_close(struct blobs *b);
-
-/* The file under its name. 0 with its size, ERROR_NOT_FOUND, -errno. */
-int blob_file_size(const struct blobs *b, const uint8_t sha256[static SHA256_BYTES], uint64_t *ret);
-/* All of len bytes from offset. 0, ERROR_NOT_FOUND, ERROR_CORRUPT (it ends before), -errno. */
-int blob_file_read(const struct blobs *b, const uint8_t sha256[static SHA256_BYTES], uint64_t offset, uint8_t *data, size_t len);
-
-struct upload *upload_find(const struct blobs *b, const uint8_t sha256[static SHA256_BYTES], uint64_t size, const char *subject);
-/* 0, ERROR_BUSY, ERROR_DISK_LOW, ERROR_STORE, or what file_mkdir_p says. */
-int upload_open(struct blobs *b, const uint8_t sha256[static SHA256_BYTES], uint64_t size, const char *subject, uint64_t now_ms, struct upload **ret, struct error *e);
-void upload_drop(struct blobs *b, struct upload *u);                   /* with its file */
-void upload_drop_all(struct blobs *b, const uint8_t sha256[static SHA256_BYTES]); /* of one hash, whoever sends it */
-/* What of data, which begins at offset, is not there yet. Bytes behind a gap are left out. 0, ERROR_DISK_LOW, ERROR_STORE. */
-int upload_add(struct upload *u, uint64_t offset, const uint8_t *data, size_t len, uint64_t now_ms, struct error *e);
-/* All bytes are there: the file gets its name, durably, and the upload ends. 0; ERROR_BAD_REQUEST (the bytes are others), ERROR_DISK_LOW, ERROR_STORE: dropped; -errno of a sync:
- * fatal. */
-int upload_place(struct blobs *b, struct upload *u, struct error *e);
-/* Forgets those that nobody goes on with. The monotonic time of the next one; TIME_NEVER: there is none. */
-uint64_t uploads_tick(struct blobs *b, uint64_t now_ms);
-
-int blob_doom(struct blobs *b, const uint8_t sha256[static SHA256_BYTES]); /* 0 or -ENOMEM */
-void blobs_committed(struct blobs *b);                                /* after the commit: the doomed go */
-/* Looks at some files that the start found. known: has it a row. true while there are more. */
-bool blobs_sweep(struct blobs *b, bool (*known)(void *ctx, const uint8_t sha256[static SHA256_BYTES]), void *ctx);
+/* --- blob_check.c: how often each is named --- */
+struct blob_census;
+int blob_census_new(struct store_txn *view, struct blob_census **ret); /* all rows. 0, ERROR_CORRUPT (some), negative */
+struct blob_census *blob_census_free(struct blob_census *x);
+const char *blob_census_task(struct blob_census *x, const Troupe__TaskSpec *spec); /* a task; what is wrong with it, or NULL */
+void blob_census_end(const struct blob_census *x, const struct blobs *files, void (*complain)(void *ctx, const char *what), void *ctx); /* what does not fit */

@@ -1,4 +1,4 @@
-#include "actors/coordinator/blob.h"
+#include "actors/coordinator/blob_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

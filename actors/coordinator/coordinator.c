@@ -1,5 +1,6 @@
 /* The behaviour: opening, recovery, and the end of every turn. */
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crons.h"
 
 #include <errno.h>
 #include <stdio.h>

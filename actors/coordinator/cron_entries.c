@@ -77,7 +77,7 @@ int entry_arm(struct turn *t, struct coordinator *c, Troupe__CronRecord *rec, ui
 	return r;
 }
 
-int entry_event(struct turn *t, const struct coordinator *c, const char *type, const char *level, const char *name, const char *text)
+static int entry_event(struct turn *t, const struct coordinator *c, const char *type, const char *level, const char *name, const char *text)
 {
 	Troupe__Event ev = TROUPE__EVENT__INIT;
 	ev.type = (char *)type;

@@ -1,5 +1,5 @@
 #pragma once
-/* What the files on cron entries share. An entry is a row of table cron, by name; its next time is a row of table at. In memory is nothing of it. */
+/* Cron entries: what their files share, and what the others call. An entry is a row of table cron, by name; its next time is a row of table at. In memory is nothing of it. */
 #include "actors/coordinator/coordinator.h"
 #include "actors/coordinator/cron.h"
 
@@ -36,4 +36,9 @@ enum entry_refusal { REFUSED_NONE, REFUSED_OVERLAP /* the one before is not over
 int entry_run(struct turn *t, struct coordinator *c, Troupe__CronRecord *rec, uint64_t at_ms, enum entry_refusal *ret_refusal, struct error *e);
 /* Writes down that none was made. */
 int entry_refused(struct turn *t, struct coordinator *c, Troupe__Cron *x, int code, enum entry_refusal why, const struct error *e);
-int entry_event(struct turn *t, const struct coordinator *c, const char *type, const char *level, const char *name, const char *text); /* of its own doing */
+
+/* --- cron_clock.c, cron_entries.c: what the others call --- */
+int crons_open(struct coordinator *c, struct store_txn *view);
+void crons_free(struct coordinator *c);
+int crons_tick(struct turn *t, struct coordinator *c);  /* after due rows, once a turn: has the clock been set back? */
+int cron_due(struct turn *t, struct coordinator *c, struct slice name); /* the row of this entry was due, and is deleted */

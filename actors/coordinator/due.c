@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crons.h"
 #include "common/base/clock.h"
 
 #define DUE_SLICE 1000u /* rows that become due in one turn */

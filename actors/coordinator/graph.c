@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "actors/coordinator/submit.h"
+#include "actors/coordinator/bulk.h"
 
 #define BATCH_NAME_MAX 200u
 static int by_id(const void *a, const void *b)

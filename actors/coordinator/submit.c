@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "actors/coordinator/submit.h"
+#include "actors/coordinator/bulk.h"
 #include "common/base/fault.h"
 
 static int requirement_for(struct bulk *b, const Troupe__TaskSpec *s, struct item *i)
