@@ -1,7 +1,16 @@
 /* Changes of tasks that do not run: priority, queue, content. The record is written anew; a task that stands in the ready index moves to its new place. */
 #include <errno.h>
 #include <string.h>
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/change.h"
+#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/verbs.h"
 
 /* What is asked, checked once: what it asks of the worker may have a new number in another queue. */
 struct alteration { const Troupe__Alter *q; struct queue *to; };

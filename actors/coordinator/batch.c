@@ -4,9 +4,18 @@
  * the callbacks for success and for the end are called. Otherwise what was done is undone: the compensations of members that were done run one after another, the
  * last one done first; then the callbacks for failure and for the end. A callback or a compensation is a task that waits for one thing more, its call; one that cannot be called
  * any more is cancelled. A compensation that dies stops the undoing until it is retried or deleted. */
+#include "actors/coordinator/batch.h"
+
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/submit.h"
+#include "actors/coordinator/verbs.h"
 
 #define LIST_MAX 1000u
 #define LIST_DEFAULT 100u

@@ -3,7 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include "actors/coordinator/blob_file.h"
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/disk.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 

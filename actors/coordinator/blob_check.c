@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/blob.h"
+#include "actors/coordinator/blob_file.h"
+#include "actors/coordinator/grow.h"
 
 struct blob_count { uint8_t sha256[SHA256_BYTES]; uint64_t size; uint32_t uses, found; };
 struct blob_census { struct blob_count *all; size_t n, room; struct arena *arena; int error; };

@@ -1,6 +1,10 @@
 #pragma once
 /* A submit while it is looked at: its tasks, and how they hang together (submit.c, graph.c). */
-#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/ledger.h"
+
+struct coordinator;
+struct queue;
+struct stream;
 
 /* One task, until all of its bulk are accepted. */
 struct item {

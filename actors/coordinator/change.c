@@ -1,7 +1,19 @@
 /* Cancel, retry, purge: of tasks that are named, or of all that a filter fits, a slice a call. */
+#include "actors/coordinator/change.h"
+
 #include <errno.h>
 #include <string.h>
-#include "actors/coordinator/change.h"
+#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/finish.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/look.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 
 #define CHANGES_A_SLICE 1000u
 

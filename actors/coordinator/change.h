@@ -1,6 +1,9 @@
 #pragma once
 /* A change of many tasks: of those that are named, or of all that a filter fits, a slice a call. */
-#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/ledger.h"
+
+struct coordinator;
+struct lease;
 
 struct change {
 	struct coordinator *c;

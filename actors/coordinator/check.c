@@ -1,11 +1,21 @@
 /* The ledger against itself. Every task is in exactly one place, every row of an index has its task, counters equal a count, numbers to come are above those that
  * were given. A node asks by check_store; without a node it is check_offline. */
+#include "actors/coordinator/check.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/verbs.h"
 
 struct counts { uint64_t scheduled, ready, running, done, cancelled, dead, bytes, keys; };
 struct check {

@@ -2,9 +2,25 @@
  * slot, then as many more as its workers finish in a few milliseconds. The lease rows are in the turn's commit, RUN leaves behind it.
  *
  * A stream of a queue that is paused or at a limit, or whose resources are in use, is passed over as a whole: no task is looked at that cannot begin. */
+#include "actors/coordinator/choose.h"
+
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/disk.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/limit.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"

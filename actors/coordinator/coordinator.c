@@ -1,11 +1,29 @@
 /* The behaviour: opening, recovery, and the end of every turn. */
 #include "actors/coordinator/coordinator.h"
-#include "actors/coordinator/crons.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/batch.h"
+#include "actors/coordinator/blob.h"
+#include "actors/coordinator/blob_file.h"
+#include "actors/coordinator/choose.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/crons.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/outside.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
+#include "actors/coordinator/verbs.h"
+#include "actors/coordinator/wait.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"

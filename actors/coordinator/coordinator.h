@@ -5,43 +5,15 @@
  * The files: submit.c takes tasks in, stream.c and choose.c give them to workers, crew.c hears what workers say, outside.c those that are not of the tree, finish.c is what
  * follows from the end of an attempt, move.c takes a task from one state to another. key.c, limit.c, edge.c and batch.c say what else a task waits for. change.c, alter.c
  * and look.c are the operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
- * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name; blob.c keeps large payloads.
+ * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name; blob.c keeps large payloads. A header has the name of its file, or of
+ * the subject where several files share it; all handlers of verbs are in verbs.h. This one is the state that they share, and its life.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include "actors/coordinator/batch.h"
-#include "actors/coordinator/blob.h"
 #include "actors/coordinator/blob_file.h"
-#include "actors/coordinator/check.h"
-#include "actors/coordinator/choose.h"
-#include "actors/coordinator/crew.h"
-#include "actors/coordinator/disk.h"
-#include "actors/coordinator/due.h"
-#include "actors/coordinator/edge.h"
-#include "actors/coordinator/finish.h"
-#include "actors/coordinator/group.h"
-#include "actors/coordinator/grow.h"
-#include "actors/coordinator/history.h"
-#include "actors/coordinator/key.h"
 #include "actors/coordinator/lease.h"
 #include "actors/coordinator/ledger.h"
-#include "actors/coordinator/limit.h"
-#include "actors/coordinator/look.h"
-#include "actors/coordinator/move.h"
-#include "actors/coordinator/outside.h"
-#include "actors/coordinator/queue.h"
-#include "actors/coordinator/requirement.h"
-#include "actors/coordinator/sched.h"
-#include "actors/coordinator/spec.h"
 #include "actors/coordinator/steady.h"
-#include "actors/coordinator/stream.h"
-#include "actors/coordinator/submit.h"
-#include "actors/coordinator/verbs.h"
-#include "actors/coordinator/wait.h"
 #include "common/base/rng.h"
 
 struct coordinator {

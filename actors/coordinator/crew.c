@@ -3,12 +3,21 @@
  * Those of the tree, that is; outside.c knows the others, and what is different with them.
  * A worker is known from its first Attach, or from a lease that names it, until its DOWN has been dealt with. A DOWN overtakes the dead one's last words, which are
  * still in its socket: so it is kept until the connection has ended too, and only then do the leases that are left go back. */
+#include "actors/coordinator/crew.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/disk.h"
+#include "actors/coordinator/finish.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/outside.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"

@@ -2,8 +2,12 @@
  * when a zone's file has changed: is the time that was written down still the next one? */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/coordinator.h"
 #include "actors/coordinator/crons.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/queue.h"
 #include "common/base/log.h"
 
 #define SCAN_ROWS 1000u

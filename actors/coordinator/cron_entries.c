@@ -5,7 +5,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/cron.h"
 #include "actors/coordinator/crons.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/submit.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
 #include "common/base/log.h"

@@ -1,7 +1,12 @@
 /* Verbs of cron entries: add, remove, pause, resume, run; list and show; preview. */
 #include <errno.h>
 #include <string.h>
+#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/cron.h"
 #include "actors/coordinator/crons.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/clock.h"
 
 #define WHY_MAX 500u

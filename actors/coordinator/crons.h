@@ -1,7 +1,8 @@
 #pragma once
 /* Cron entries: what their files share, and what the others call. An entry is a row of table cron, by name; its next time is a row of table at. In memory is nothing of it. */
-#include "actors/coordinator/coordinator.h"
 #include "actors/coordinator/cron.h"
+#include "actors/coordinator/ledger.h"
+#include "actors/coordinator/queue.h"
 
 #define CRONS_MAX 10000u            /* entries */
 #define CRON_DAY_MS (24ull * 3600 * 1000)

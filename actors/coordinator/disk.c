@@ -1,5 +1,7 @@
 /* The disk under the store, and what the store may become itself: the scarcer one counts. Below the low-water mark submits are refused; below half of it nothing is
  * given to workers either, so that what runs can still end, be cancelled and be kept: a row of a full disk cannot even be deleted, for a deletion writes pages first. */
+#include "actors/coordinator/disk.h"
+
 #include <sys/statvfs.h>
 #include "actors/coordinator/coordinator.h"
 #include "common/base/log.h"

@@ -1,9 +1,19 @@
 /* What is due: a row of the due index (by the steady clock) or of table at (by the wall clock) says when somebody must look at a task or at something else, and that says
  * why. A slice a turn, oldest first. */
+#include "actors/coordinator/due.h"
+
 #include <errno.h>
 #include <string.h>
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
 #include "actors/coordinator/crons.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
 #include "common/base/clock.h"
 
 #define DUE_SLICE 1000u /* rows that become due in one turn */

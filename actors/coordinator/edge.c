@@ -3,9 +3,19 @@
  *
  * A child whose edge cannot be met any more is cancelled, and so on down the graph; with hold_on_failure it stays, with its row, as long as its parent is dead and may
  * be retried. */
+#include "actors/coordinator/edge.h"
+
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
 
 #define EDGES_A_SLICE 1000u
 

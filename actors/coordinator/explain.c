@@ -3,8 +3,20 @@
 #include <inttypes.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
-#include "common/base/clock.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/limit.h"
+#include "actors/coordinator/look.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/outside.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/cleanup.h"
+#include "common/base/clock.h"
 #include "common/base/parse.h"
 
 #define LINES_MAX 16u

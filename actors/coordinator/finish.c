@@ -1,7 +1,16 @@
 /* The end of an attempt, and of a lease that never became one. */
+#include "actors/coordinator/finish.h"
+
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
 #include "common/base/log.h"
 
 static struct place place_of_lease(const struct lease *l)

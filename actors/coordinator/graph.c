@@ -2,7 +2,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/batch.h"
 #include "actors/coordinator/bulk.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/sched.h"
 
 #define BATCH_NAME_MAX 200u
 static int by_id(const void *a, const void *b)

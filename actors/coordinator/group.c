@@ -1,10 +1,18 @@
 /* Groups of workers that may take the same, and pools with their resources. A group knows its free workers by lists, so that the next one is found without looking at the
  * others, however many there are. */
+#include "actors/coordinator/group.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/stream.h"
 
 #define WORKER_BYTES_MAX (1024u * 1024) /* of payloads that one worker holds beyond its first */
 

@@ -1,9 +1,18 @@
 /* The transition log: one row a commit, read by cursor (commit, index). It is also the index from a task's number to its id, and the clock of retention: what
  * became final in a row that is old enough goes. */
+#include "actors/coordinator/history.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 

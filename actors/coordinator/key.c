@@ -2,10 +2,19 @@
  * The others stand in table waiting, in the order of their acceptance. Who ends lets the next one in, at the end of the turn, when all that the turn has brought is seen.
  *
  * A key has a row as long as it is in use, so memory knows only the keys that something has happened to in this turn. */
+#include "actors/coordinator/key.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
 #include "common/base/log.h"
 
 #define WAIT_LOOK_MAX 1000u /* rows that explain counts */

@@ -1,6 +1,12 @@
 /* The leases in memory: a table by token. Tokens are consecutive, so a mask is a perfect hash as long as few are very old. */
+#include "actors/coordinator/lease.h"
+
 #include <stdlib.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/outside.h"
+#include "actors/coordinator/queue.h"
 
 struct lease *lease_find(const struct leases *l, uint64_t token)
 {

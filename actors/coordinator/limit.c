@@ -1,9 +1,16 @@
 /* Limits of a queue and of the node: how many run at once, how many begin in a time, how much a queue takes in. All of it is in the queue's row or follows from the leases,
  * so a crash forgets none of it. */
+#include "actors/coordinator/limit.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/steady.h"
 #include "common/base/clock.h"
 
 #define DROP_LOOK_MAX 8192u /* rows that are looked at to make room for one submit */

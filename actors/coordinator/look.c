@@ -1,9 +1,19 @@
 /* Looking at tasks: one, and many. */
+#include "actors/coordinator/look.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/cleanup.h"
 #include "common/base/parse.h"
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include "actors/coordinator/check.h"
 #include "actors/coordinator/coordinator.h"
 
 int main(int argc, char **argv)

@@ -1,8 +1,24 @@
 /* From one state of a task to another: the rows that go, the rows that come, the counters, the log, and who must hear of it. Every change of a task but its birth
  * and its assignment goes through here. */
+#include "actors/coordinator/move.h"
+
 #include <errno.h>
 #include <string.h>
+#include "actors/coordinator/batch.h"
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/edge.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/lease.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
+#include "actors/coordinator/wait.h"
 
 static struct slice id_slice(struct turn *t, const struct id *id)
 {

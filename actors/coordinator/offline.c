@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "actors/coordinator/check.h"
 #include "actors/coordinator/coordinator.h"
 
 #define LINES_BYTES (1u << 20)

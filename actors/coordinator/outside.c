@@ -7,11 +7,20 @@
  *
  * A lease that ends was an attempt where its Started had been said, and the next follows without a delay. What had not begun costs nothing. Whatever such a
  * worker says later of a token that has ended is stale: of all attempts that may be alive at most one is valid. */
+#include "actors/coordinator/outside.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/finish.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"

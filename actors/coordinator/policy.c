@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/queue.h"
 #include "common/wire/policy.h"
 
 static const Troupe__QueuePolicy *base_of(const struct coordinator *c, const struct queue *q)

@@ -1,9 +1,17 @@
 /* Queues: by name, by number, their counters and policies, and what is told of them. */
+#include "actors/coordinator/queue.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/group.h"
+#include "actors/coordinator/limit.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/parse.h"

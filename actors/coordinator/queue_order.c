@@ -2,6 +2,10 @@
 #include <errno.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 
 #define WHY_MAX 500u
 

@@ -1,4 +1,6 @@
 /* What tasks ask of a worker, interned: a set of tags, resources of its pool, and in a fair queue the submitter, so that each has a stream of its own. */
+#include "actors/coordinator/requirement.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

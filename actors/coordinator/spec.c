@@ -1,6 +1,9 @@
 /* What a task may say: limits and sense of a TaskSpec, without looking at anything else. */
+#include "actors/coordinator/spec.h"
+
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/requirement.h"
 
 #define YEARS_10_MS (3650ull * 24 * 3600 * 1000)
 #define TEXT_MAX 255u

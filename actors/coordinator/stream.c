@@ -1,9 +1,15 @@
 /* Streams: the tasks of one queue that need the same, in order. What lies in the ready index is read in windows, which outlive turns; what came in this turn has no row
  * yet and is merged with it. Nothing here costs more with a longer backlog. */
+#include "actors/coordinator/stream.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
 #include "common/base/log.h"
 
 #define WINDOW 256u

@@ -1,8 +1,26 @@
 /* Tasks come in: one commit for a bulk, all are accepted or none. Everything is checked, and its rows are said, before memory changes. */
+#include "actors/coordinator/submit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/blob.h"
 #include "actors/coordinator/bulk.h"
+#include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/disk.h"
+#include "actors/coordinator/due.h"
+#include "actors/coordinator/history.h"
+#include "actors/coordinator/key.h"
+#include "actors/coordinator/limit.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/requirement.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/spec.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/stream.h"
+#include "actors/coordinator/verbs.h"
+#include "actors/coordinator/wait.h"
 #include "common/base/fault.h"
 
 static int requirement_for(struct bulk *b, const Troupe__TaskSpec *s, struct item *i)

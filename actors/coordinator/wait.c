@@ -1,8 +1,17 @@
 /* Who waits for the end of which task: questions (Wait), answered when enough of their tasks are final, and connections that asked for notices at submit. */
+#include "actors/coordinator/wait.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
+#include "actors/coordinator/grow.h"
+#include "actors/coordinator/look.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
+#include "actors/coordinator/steady.h"
+#include "actors/coordinator/verbs.h"
 #include "common/base/clock.h"
 
 #define WATCH_BUCKETS 65536u

@@ -1,4 +1,5 @@
 /* Turns of the coordinator: what is said to it, and everything that is due then. */
+#include <stdlib.h>
 #include <string.h>
 #include "tests/queue/play.h"
 

@@ -3,6 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/limit.h"
+#include "actors/coordinator/move.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
 #include "common/wire/codec.h"
 #include "tests/sim/sim.h"
 

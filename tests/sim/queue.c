@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "actors/coordinator/crew.h"
+#include "actors/coordinator/queue.h"
+#include "actors/coordinator/sched.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"

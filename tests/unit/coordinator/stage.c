@@ -1,9 +1,11 @@
 #include "tests/unit/coordinator/stage.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "actors/coordinator/grow.h"
 #include "common/base/clock.h"
 #include "common/wire/codec.h"
 

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "actors/coordinator/blob.h"
 #include "tests/unit/coordinator/stage.h"
 
 #define SIZE 300000u

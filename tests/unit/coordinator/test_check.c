@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "actors/coordinator/check.h"
 #include "tests/unit/coordinator/stage.h"
 
 static struct stage *s;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "actors/coordinator/outside.h"
 #include "tests/unit/coordinator/stage.h"
 
 #define HEARTBEAT 5000u

@@ -2,6 +2,7 @@
 #include "tests/suite.h"
 #include <stdio.h>
 #include <string.h>
+#include "actors/coordinator/queue.h"
 #include "common/base/clock.h"
 #include "common/wire/policy.h"
 #include "tests/unit/coordinator/stage.h"
