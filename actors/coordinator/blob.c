@@ -1,4 +1,4 @@
-/* Large payloads: what clients and workers say of them, and the rows that count who needs them. The files: blob.h. */
+/* Large payloads: what clients and workers say of them, and the rows that count who needs them. The files: blob_file.h. */
 #include "actors/coordinator/blob.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 #pragma once
-/* Files of large payloads (blob.h): on their way, under their names, and when they go. */
+/* The files of large payloads (blob.h): on their way, under their names, and when they go. */
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>

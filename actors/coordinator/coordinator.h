@@ -7,6 +7,7 @@
  * and look.c are the operators' verbs, explain.c says why, wait.c tells who waits, history.c is the transition log, due.c does what is due by the clocks;
  * cron_*.c are entries that submit by themselves (cron.h: when), zones.c the zones that they name; blob.c keeps large payloads. A header has the name of its file, or of
  * the subject where several files share it; all handlers of verbs are in verbs.h. This one is the state that they share, and its life.
+ * In all of them an int without a word of its own is 0; a positive code, and then nothing of what was done may be committed; or negative: fatal.
  *
  * The life of a plain task is two commits: [task row, lease row, log], RUN; [state row, lease gone, log], ACK. A task that no worker can take in the turn of its
  * submit gets a ready row; one that is for later gets a state row and a due row. "Ready for the first time" has no state row, RUNNING is a lease row. */
@@ -72,8 +73,7 @@ struct coordinator {
 	struct blobs blobs;
 	bool again;                           /* settle wants another turn at once */
 	uint64_t wake_ms;                     /* what this turn wishes */
-	uint64_t started_ms;
-	uint64_t n_accepted, n_stale, n_handed_back;
+	uint64_t n_stale, n_handed_back;
 };
 
 extern const struct actor_def coordinator_def;

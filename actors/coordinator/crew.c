@@ -168,7 +168,6 @@ int on_started(struct turn *t, void *state, const struct message *m)
 		l->started = true;
 		l->started_at_ms = steady_at(&c->steady, t);
 		w->n_started++;
-		w->busy_since_ms = turn_now_ms(t);
 	}
 	return r;
 }

@@ -25,7 +25,7 @@ struct worker {
 	uint32_t held, n_started;
 	uint64_t bytes;
 	double average_us;
-	uint64_t n_done, n_failed, busy_since_ms, given_at_ms;
+	uint64_t n_done, n_failed, given_at_ms;
 	Troupe__Assignment **run;       /* chosen in this turn */
 	size_t n_run, room_run;
 	/* its death, until its last words are read */

@@ -313,7 +313,6 @@ static int accept_one(struct bulk *b, const struct item *i)
 	i->queue->changed = true;
 	i->queue->r.submitted_total++;
 	i->queue->r.bytes += spec_size(i->spec);
-	c->n_accepted++;
 	if (i->due_ms || i->at_wall_ms || i->blocked) {
 		i->queue->r.scheduled++;
 		r = log_add(c, &i->id, TROUPE__TRANSITION_KIND__T_SCHEDULED, 0, 0, i->queue);
