@@ -39,8 +39,7 @@ static int move_unique(struct change *x, const struct id *id, const struct queue
 		return error_set(e, ERROR_EXISTS, "another task of queue %s has its unique key", to->name);
 	if (r < 0)
 		return r;
-	void *copy = arena_copy(turn_arena(x->t), id->b, sizeof id->b);
-	r = copy ? turn_put(x->t, T_UNIQUE, new, SLICE(copy, sizeof id->b)) : -ENOMEM;
+	r = row_put_id(x->t, T_UNIQUE, new, id);
 	return r ? r : turn_delete(x->t, T_UNIQUE, old);
 }
 
@@ -64,11 +63,9 @@ static int alter_enter(struct change *x, struct place *p, Troupe__StateRecord *s
 {
 	if (was != TROUPE__TASK_STATE__DEAD)
 		return place_enter(x->t, x->c, p, st);
-	struct slice key = key_dead(turn_arena(x->t), p->queue->r.number, p->seq);
-	void *id = arena_copy(turn_arena(x->t), p->id.b, sizeof p->id.b);
 	p->queue->r.dead++;
 	p->queue->changed = true;
-	return key.data && id ? turn_put(x->t, T_DEAD, key, SLICE(id, sizeof p->id.b)) : -ENOMEM;
+	return row_put_id(x->t, T_DEAD, key_dead(turn_arena(x->t), p->queue->r.number, p->seq), &p->id);
 }
 
 static int alter(struct change *x, const struct id *id, Troupe__TaskRecord *rec, Troupe__StateRecord *st, struct lease *l, struct error *e)
@@ -114,9 +111,8 @@ static int alter(struct change *x, const struct id *id, Troupe__TaskRecord *rec,
 	bool holds = p.holds;
 	p = place_of(x->c, id, rec);
 	p.holds = holds;
-	void *key = arena_copy(turn_arena(x->t), id->b, sizeof id->b);
 	if (!r)
-		r = key ? row_put(x->t, T_TASK, SLICE(key, sizeof id->b), &rec->base) : -ENOMEM;
+		r = row_put(x->t, T_TASK, id_key_copy(turn_arena(x->t), id), &rec->base);
 	if (!r)
 		r = alter_enter(x, &p, st, was);
 	return r ? r : log_add(x->c, id, TROUPE__TRANSITION_KIND__T_CHANGED, 0, st->attempts, p.queue);

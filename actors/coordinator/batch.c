@@ -25,12 +25,6 @@ struct batch_news { struct id batch; uint64_t seq; Troupe__TaskState state; };
 
 /* --- rows --- */
 
-static struct slice batch_key(struct arena *a, const struct id *batch)
-{
-	void *k = arena_copy(a, batch->b, sizeof batch->b);
-	return SLICE(k, k ? sizeof batch->b : 0);
-}
-
 static struct slice member_key(struct arena *a, const struct id *batch, uint64_t seq)
 {
 	uint8_t *k = arena_alloc(a, 24);
@@ -41,12 +35,12 @@ static struct slice member_key(struct arena *a, const struct id *batch, uint64_t
 
 static int batch_get(struct turn *t, const struct id *batch, Troupe__BatchRecord **ret)
 {
-	return row_get(t, T_BATCH, batch_key(turn_arena(t), batch), &troupe__batch_record__descriptor, (ProtobufCMessage **)ret);
+	return row_get(t, T_BATCH, id_key_copy(turn_arena(t), batch), &troupe__batch_record__descriptor, (ProtobufCMessage **)ret);
 }
 
 int batch_put(struct turn *t, const struct id *batch, const Troupe__BatchRecord *b)
 {
-	return row_put(t, T_BATCH, batch_key(turn_arena(t), batch), &b->base);
+	return row_put(t, T_BATCH, id_key_copy(turn_arena(t), batch), &b->base);
 }
 
 int member_put(struct turn *t, const struct id *batch, uint64_t seq, const Troupe__MemberRecord *m)
@@ -315,7 +309,7 @@ int batch_forget(struct turn *t, struct coordinator *c, const struct place *p)
 		if (r < 0)
 			return r;
 		if (r == ERROR_NOT_FOUND || key.len != 24 || memcmp(key.data, batch.b, 16) != 0)
-			return turn_delete(t, T_BATCH, batch_key(turn_arena(t), &batch));
+			return turn_delete(t, T_BATCH, id_key_copy(turn_arena(t), &batch));
 		from = key_read_u64((const uint8_t *)key.data + 16);
 		r = turn_get(t, T_MEMBER, member_key(turn_arena(t), &batch, from), &seen);
 		if (r != ERROR_NOT_FOUND)

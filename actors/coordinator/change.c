@@ -137,8 +137,7 @@ static int take_unique(struct change *x, const struct id *id, const Troupe__Task
 		if (r < 0)
 			return r;
 	}
-	void *copy = arena_copy(turn_arena(x->t), id->b, sizeof id->b);
-	return copy && !x->dry_run ? turn_put(x->t, T_UNIQUE, key, SLICE(copy, sizeof id->b)) : copy ? 0 : -ENOMEM;
+	return x->dry_run ? 0 : row_put_id(x->t, T_UNIQUE, key, id);
 }
 
 /* A new run; tokens go on rising. The n-th of many becomes due by their rate. */

@@ -51,8 +51,7 @@ int edge_mark(struct turn *t, struct coordinator *c, const struct id *id, Troupe
 	if (st->has_children)
 		return 0;
 	st->has_children = true;
-	void *key = arena_copy(turn_arena(t), id->b, sizeof id->b);
-	int r = key ? row_put(t, T_STATE, SLICE(key, sizeof id->b), &st->base) : -ENOMEM;
+	int r = row_put(t, T_STATE, id_key_copy(turn_arena(t), id), &st->base);
 	if (!r && l) {
 		l->has_state = true;
 		r = lease_put(t, l);
@@ -100,8 +99,7 @@ int task_unblock(struct turn *t, struct coordinator *c, const struct id *id, con
 		return 0;
 	if (st->blocked > 1) {
 		st->blocked--;
-		void *key = arena_copy(turn_arena(t), id->b, sizeof id->b);
-		return key ? row_put(t, T_STATE, SLICE(key, sizeof id->b), &st->base) : -ENOMEM;
+		return row_put(t, T_STATE, id_key_copy(turn_arena(t), id), &st->base);
 	}
 	int r = place_leave(t, c, &p, TROUPE__TASK_STATE__SCHEDULED, st);
 	st->blocked = 0;

@@ -325,10 +325,8 @@ static int number_entries(struct turn *t, struct coordinator *c, const struct ro
 		if (e.kind != TROUPE__TRANSITION_KIND__T_ACCEPTED)
 			continue;
 		r = turn_get(t, T_TASK, id_key(&e.id), &value);
-		if (r == 0 || r == ERROR_CORRUPT) {
-			void *id = arena_copy(turn_arena(t), e.id.b, sizeof e.id.b);
-			r = id ? turn_put(t, T_SEQ, key_u64_of(turn_arena(t), seq), SLICE(id, sizeof e.id.b)) : -ENOMEM;
-		}
+		if (r == 0 || r == ERROR_CORRUPT)
+			r = row_put_id(t, T_SEQ, key_u64_of(turn_arena(t), seq), &e.id);
 		seq++;
 		r = r < 0 ? r : 0;
 	}

@@ -151,9 +151,7 @@ int key_look(struct turn *t, struct coordinator *c, struct slice name)
 
 static int wait_put(struct turn *t, const struct place *p)
 {
-	void *id = arena_copy(turn_arena(t), p->id.b, sizeof p->id.b);
-	struct slice key = key_waiting(turn_arena(t), p->queue->r.number, key_of(p), p->seq);
-	return id && key.data ? turn_put(t, T_WAITING, key, SLICE(id, sizeof p->id.b)) : -ENOMEM;
+	return row_put_id(t, T_WAITING, key_waiting(turn_arena(t), p->queue->r.number, key_of(p), p->seq), &p->id);
 }
 
 static int hold(struct turn *t, const struct place *p, Troupe__KeyRecord *k)

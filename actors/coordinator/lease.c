@@ -111,7 +111,5 @@ int lease_put(struct turn *t, const struct lease *l)
 	r.has_state = l->has_state;
 	r.needs_record = l->needs_record;
 	r.heartbeat_ms = l->worker->outside ? l->worker->outside->heartbeat_ms : 0;
-	/* The key must live as long as the turn: the lease may not. */
-	struct slice key = SLICE(arena_copy(turn_arena(t), l->id.b, sizeof l->id.b), sizeof l->id.b);
-	return row_put(t, T_LEASE, key, &r.base);
+	return row_put(t, T_LEASE, id_key_copy(turn_arena(t), &l->id), &r.base);
 }

@@ -54,6 +54,12 @@ struct slice key_unique(struct arena *a, uint32_t queue, const char *key)
 	return SLICE(k, k ? 4 + n : 0);
 }
 
+struct slice id_key_copy(struct arena *a, const struct id *id)
+{
+	void *copy = arena_copy(a, id->b, sizeof id->b);
+	return SLICE(copy, copy ? sizeof id->b : 0);
+}
+
 struct slice key_u64_of(struct arena *a, uint64_t number)
 {
 	uint8_t *k = arena_alloc(a, 8);
@@ -125,6 +131,12 @@ int row_put(struct turn *t, unsigned table, struct slice key, const ProtobufCMes
 	return key.data && value.data ? turn_put(t, table, key, value) : -ENOMEM;
 }
 
+int row_put_id(struct turn *t, unsigned table, struct slice key, const struct id *id)
+{
+	struct slice value = id_key_copy(turn_arena(t), id);
+	return key.data && value.data ? turn_put(t, table, key, value) : -ENOMEM;
+}
+
 int row_decode(struct arena *a, struct slice value, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret)
 {
 	int r = message_decode(d, value.data, value.len, a, ret, NULL);
@@ -142,7 +154,7 @@ int row_get(struct turn *t, unsigned table, struct slice key, const ProtobufCMes
 
 int state_get(struct turn *t, const struct id *id, Troupe__StateRecord **ret)
 {
-	int r = row_get(t, T_STATE, SLICE(id->b, 16), &troupe__state_record__descriptor, (ProtobufCMessage **)ret);
+	int r = row_get(t, T_STATE, id_key(id), &troupe__state_record__descriptor, (ProtobufCMessage **)ret);
 	if (r != ERROR_NOT_FOUND)
 		return r;
 	Troupe__StateRecord *s = arena_alloc(turn_arena(t), sizeof *s);

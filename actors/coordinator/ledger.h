@@ -25,6 +25,7 @@ void log_entry_unpack(const uint8_t in[static LOG_ENTRY], struct log_entry *ret)
 /* The key of task, state, lease and batch: the bytes of id itself, which must live as long as the key. */
 static inline struct slice id_key(const struct id *id) { return SLICE(id->b, sizeof id->b); }
 /* Keys in the turn's arena; {NULL, 0} without memory. */
+struct slice id_key_copy(struct arena *a, const struct id *id); /* for an id that does not live as long as the turn */
 struct slice key_ready(struct arena *a, uint32_t queue, uint32_t requirement, uint32_t priority, uint64_t seq);
 struct slice key_due(struct arena *a, uint64_t due_ms, uint64_t seq);
 struct slice key_unique(struct arena *a, uint32_t queue, const char *key);
@@ -38,14 +39,16 @@ struct slice key_attempt(struct arena *a, const struct id *id, uint32_t n);
 
 /* Packs a row into the arena. {NULL, 0} without memory. */
 struct slice row_pack(struct arena *a, const ProtobufCMessage *m);
+/* key without memory: -ENOMEM. */
 int row_put(struct turn *t, unsigned table, struct slice key, const ProtobufCMessage *m);
+int row_put_id(struct turn *t, unsigned table, struct slice key, const struct id *id); /* a row whose value is an id */
 
 /* Reads of one row. 0, ERROR_NOT_FOUND, ERROR_CORRUPT, negative. The record lives as long as the arena. */
 int row_get(struct turn *t, unsigned table, struct slice key, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret);
 int row_decode(struct arena *a, struct slice value, const ProtobufCMessageDescriptor *d, ProtobufCMessage **ret);
 static inline int task_get(struct turn *t, const struct id *id, Troupe__TaskRecord **ret)
 {
-	return row_get(t, T_TASK, SLICE(id->b, 16), &troupe__task_record__descriptor, (ProtobufCMessage **)ret);
+	return row_get(t, T_TASK, id_key(id), &troupe__task_record__descriptor, (ProtobufCMessage **)ret);
 }
 /* A task without a state row gets a fresh one: ready, run 1. */
 int state_get(struct turn *t, const struct id *id, Troupe__StateRecord **ret);

@@ -20,12 +20,6 @@
 #include "actors/coordinator/stream.h"
 #include "actors/coordinator/wait.h"
 
-static struct slice id_slice(struct turn *t, const struct id *id)
-{
-	void *copy = arena_copy(turn_arena(t), id->b, sizeof id->b);
-	return SLICE(copy, copy ? sizeof id->b : 0);
-}
-
 Troupe__TaskState task_state(const Troupe__StateRecord *st, const struct lease *l)
 {
 	return l ? TROUPE__TASK_STATE__RUNNING : st->state;
@@ -120,7 +114,7 @@ int place_leave(struct turn *t, struct coordinator *c, struct place *p, Troupe__
 		return leave_scheduled(t, p, st);
 	case TROUPE__TASK_STATE__RUNNING:
 		p->holds = p->rec && *p->rec->spec->serial_key;
-		return turn_delete(t, T_LEASE, id_slice(t, &p->id));
+		return turn_delete(t, T_LEASE, id_key_copy(turn_arena(t), &p->id));
 	case TROUPE__TASK_STATE__DEAD:
 		return turn_delete(t, T_DEAD, key_dead(turn_arena(t), p->queue->r.number, p->seq));
 	case TROUPE__TASK_STATE__DONE:
@@ -157,7 +151,8 @@ static bool state_says_nothing(const Troupe__StateRecord *st)
 
 static int state_put(struct turn *t, const struct place *p, const Troupe__StateRecord *st)
 {
-	return state_says_nothing(st) ? turn_delete(t, T_STATE, id_slice(t, &p->id)) : row_put(t, T_STATE, id_slice(t, &p->id), &st->base);
+	struct slice key = id_key_copy(turn_arena(t), &p->id);
+	return state_says_nothing(st) ? turn_delete(t, T_STATE, key) : row_put(t, T_STATE, key, &st->base);
 }
 
 static int enter_ready(struct turn *t, struct coordinator *c, struct place *p, Troupe__StateRecord *st)
@@ -186,10 +181,8 @@ static int enter_final(struct turn *t, struct coordinator *c, struct place *p, c
 {
 	int r = key_release(t, c, p);
 	p->queue->r.dropped_total += st->cause == TROUPE__CAUSE__DROPPED;
-	if (!r && st->state == TROUPE__TASK_STATE__DEAD) {
-		struct slice key = key_dead(turn_arena(t), p->queue->r.number, p->seq);
-		r = key.data ? turn_put(t, T_DEAD, key, id_slice(t, &p->id)) : -ENOMEM;
-	}
+	if (!r && st->state == TROUPE__TASK_STATE__DEAD)
+		r = row_put_id(t, T_DEAD, key_dead(turn_arena(t), p->queue->r.number, p->seq), &p->id);
 	if (!r)
 		r = unique_release(t, c, p);
 	if (!r && st->has_children)
@@ -308,7 +301,7 @@ int task_cancel(struct turn *t, struct coordinator *c, const struct id *id, cons
 
 int task_delete(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st)
 {
-	struct slice key = id_slice(t, id);
+	struct slice key = id_key_copy(turn_arena(t), id);
 	struct place p = place_of(c, id, rec);
 	if (!p.queue || !key.data)
 		return p.queue ? -ENOMEM : -EIO;

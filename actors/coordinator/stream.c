@@ -129,9 +129,8 @@ int fresh_store(struct turn *t, struct coordinator *c)
 		struct stream *s = c->busy[i];
 		for (struct candidates *f = &s->fresh; f->next < f->n && !r; f->next++) {
 			const struct candidate *one = &f->all[f->next];
-			void *id = arena_copy(turn_arena(t), one->id.b, sizeof one->id.b);
 			struct slice key = key_ready(turn_arena(t), s->queue->r.number, s->requirement->number, one->rank, one->seq);
-			r = id && key.data ? turn_put(t, T_READY, key, SLICE(id, sizeof one->id.b)) : -ENOMEM;
+			r = row_put_id(t, T_READY, key, &one->id);
 			stream_touch(s, one->rank, one->seq);
 		}
 		s->fresh.n = s->fresh.next = 0;

@@ -143,8 +143,7 @@ static int check_unique(struct bulk *b, struct item *i)
 		return error_refuse(&b->e, ERROR_EXISTS, "wait for it, cancel it, or submit with another mode of uniqueness", "#%llu has the unique key \"%.60s\"",
 		              (unsigned long long)rec->seq, s->unique_key);
 	}
-	void *id = arena_copy(turn_arena(t), i->id.b, sizeof i->id.b);
-	return id ? turn_put(t, T_UNIQUE, key, SLICE(id, sizeof i->id.b)) : -ENOMEM;
+	return row_put_id(t, T_UNIQUE, key, &i->id);
 }
 
 static int check_open(struct bulk *b, struct item *i)
