@@ -12,21 +12,8 @@
 #include "actors/coordinator/sched.h"
 #include "actors/coordinator/verbs.h"
 
-/* What is asked, checked once: what it asks of the worker may have a new number in another queue. */
+/* What is asked, checked once. */
 struct alteration { const Troupe__Alter *q; struct queue *to; };
-
-static int new_requirement(struct change *x, struct queue *to, Troupe__TaskRecord *rec, uint32_t *ret)
-{
-	struct arena *a = turn_arena(x->t);
-	const Troupe__TaskSpec *s = rec->spec;
-	struct need need = { .n_tags = s->n_tags, .n_resources = s->n_resources, .submitter = to->policy->fair ? rec->submitter : NULL };
-	*ret = 0;
-	if (s->n_tags && !(need.tags = arena_copy(a, s->tags, s->n_tags * sizeof(char *))))
-		return -ENOMEM;
-	if (s->n_resources && !(need.resources = arena_copy(a, s->resources, s->n_resources * sizeof(Troupe__Resource *))))
-		return -ENOMEM;
-	return need.n_tags || need.n_resources || need.submitter ? requirement_of(x->c, &need, ret) : 0;
-}
 
 /* The unique key goes along to another queue, where nobody else may have it. */
 static int move_unique(struct change *x, const struct id *id, const struct queue *from, const struct queue *to, const Troupe__TaskSpec *s, struct error *e)
@@ -85,7 +72,7 @@ static int alter(struct change *x, const struct id *id, Troupe__TaskRecord *rec,
 		r = move_unique(x, id, p.queue, w->to, rec->spec, e);
 	uint32_t requirement = rec->requirement;
 	if (!r && w->to && w->to != p.queue)
-		r = new_requirement(x, w->to, rec, &requirement);
+		r = requirement_of(x->t, x->c, rec->spec, w->to->policy->fair ? rec->submitter : NULL, &requirement); /* fair queues are another stream a submitter */
 	if (r)
 		return r == ERROR_TOO_LARGE ? error_set(e, r, "there are too many different sets of tags and resources") : r;
 

@@ -6,6 +6,9 @@
 #include <string.h>
 #include "actors/coordinator/coordinator.h"
 
+/* A requirement that is asked for; sorted in place. */
+struct need { char **tags; size_t n_tags; Troupe__Resource **resources; size_t n_resources; const char *submitter; };
+
 static void requirement_free(struct requirement *r)
 {
 	if (!r)
@@ -96,7 +99,7 @@ static bool fits(const struct requirement *r, const struct need *need)
 	return true;
 }
 
-int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret)
+static int number_of(struct coordinator *c, struct need *need, uint32_t *ret)
 {
 	need_sort(need);
 	for (uint32_t i = 0; i < c->n_requirements; i++)
@@ -113,6 +116,18 @@ int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret)
 	c->meta_changed = true;
 	*ret = number;
 	return 0;
+}
+
+int requirement_of(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *spec, const char *submitter, uint32_t *ret)
+{
+	struct arena *a = turn_arena(t);
+	struct need need = { .n_tags = spec->n_tags, .n_resources = spec->n_resources, .submitter = submitter };
+	if (need.n_tags && !(need.tags = arena_copy(a, spec->tags, need.n_tags * sizeof(char *))))
+		return -ENOMEM;
+	if (need.n_resources && !(need.resources = arena_copy(a, spec->resources, need.n_resources * sizeof(Troupe__Resource *))))
+		return -ENOMEM;
+	*ret = 0;
+	return need.n_tags || need.n_resources || submitter ? number_of(c, &need, ret) : 0;
 }
 
 /* Not before the turn's end: the submit that brought it may have been refused, and it is there all the same. */

@@ -10,10 +10,9 @@ struct coordinator;
 
 struct resource { char *name; uint64_t amount; };
 struct requirement { uint32_t number; char **tags; size_t n_tags; struct resource *resources; size_t n_resources; char *submitter; };
-struct need { char **tags; size_t n_tags; Troupe__Resource **resources; size_t n_resources; const char *submitter; }; /* the same, asked for; sorted in place */
 
 int requirements_load(struct coordinator *c, struct store_txn *view);    /* 0, ERROR_CORRUPT, negative */
 void requirements_free(struct coordinator *c);
-/* The number of a need. 0, ERROR_TOO_LARGE, -ENOMEM. */
-int requirement_of(struct coordinator *c, struct need *need, uint32_t *ret);
+/* The number of what a task needs; submitter: whose tasks take turns with those of others, NULL: nobody's. 0, ERROR_TOO_LARGE (there are REQUIREMENTS_MAX already), -ENOMEM. */
+int requirement_of(struct turn *t, struct coordinator *c, const Troupe__TaskSpec *spec, const char *submitter, uint32_t *ret);
 int requirements_settle(struct turn *t, struct coordinator *c);          /* rows of new ones */

@@ -25,18 +25,11 @@
 
 static int requirement_for(struct bulk *b, const Troupe__TaskSpec *s, struct item *i)
 {
-	struct arena *a = turn_arena(b->t);
-	struct need need = { .n_tags = s->n_tags, .n_resources = s->n_resources, .submitter = i->queue->policy->fair ? b->submitter : NULL };
-	uint32_t number = 0;
-	if (s->n_tags && !(need.tags = arena_copy(a, s->tags, s->n_tags * sizeof(char *))))
-		return -ENOMEM;
-	if (s->n_resources && !(need.resources = arena_copy(a, s->resources, s->n_resources * sizeof(Troupe__Resource *))))
-		return -ENOMEM;
-	int r = need.n_tags || need.n_resources || need.submitter ? requirement_of(b->c, &need, &number) : 0;
-	if (r == ERROR_TOO_LARGE && need.submitter) { /* too many to take turns: they share one */
-		need.submitter = NULL;
-		r = requirement_of(b->c, &need, &number);
-	}
+	const char *submitter = i->queue->policy->fair ? b->submitter : NULL;
+	uint32_t number;
+	int r = requirement_of(b->t, b->c, s, submitter, &number);
+	if (r == ERROR_TOO_LARGE && submitter) /* too many to take turns: they share one */
+		r = requirement_of(b->t, b->c, s, NULL, &number);
 	if (r == ERROR_TOO_LARGE)
 		return error_refuse(&b->e, ERROR_TOO_LARGE, "use fewer combinations", "there are %u different sets of tags and resources already", REQUIREMENTS_MAX);
 	if (r)
