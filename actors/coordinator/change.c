@@ -57,9 +57,7 @@ static int one_named(struct change *x, const Troupe__TaskRef *ref)
 	Troupe__TaskRecord *rec;
 	Troupe__StateRecord *st;
 	struct lease *l;
-	int r = ref_resolve(x->t, x->c, ref, &id, &e);
-	if (!r && (r = task_read(x->t, x->c, &id, &rec, &st, &l)) > 0)
-		error_set(&e, ERROR_CORRUPT, "its record is damaged");
+	int r = ref_read(x->t, x->c, ref, &id, &rec, &st, &l, &e);
 	if (!r && !may(x, rec))
 		r = error_set(&e, ERROR_NOT_ALLOWED, "it was submitted by %s", rec->submitter);
 	if (!r)

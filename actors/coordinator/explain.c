@@ -317,10 +317,7 @@ int on_explain(struct turn *t, void *state, const struct message *m)
 	Troupe__TaskRecord *rec;
 	Troupe__StateRecord *st;
 	struct lease *l;
-	static const Troupe__TaskRef none = TROUPE__TASK_REF__INIT;
-	int r = ref_resolve(t, c, m->env->explain->task ? m->env->explain->task : &none, &id, &e);
-	if (!r && (r = task_read(t, c, &id, &rec, &st, &l)) > 0)
-		error_set(&e, ERROR_CORRUPT, "the record of this task is damaged");
+	int r = ref_read(t, c, m->env->explain->task, &id, &rec, &st, &l, &e);
 	if (r)
 		return r > 0 ? turn_fail(t, &e) : r;
 	struct why w = { .t = t, .c = c, .a = turn_arena(t) };

@@ -86,6 +86,16 @@ int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r,
 	return error_set(e, ERROR_BAD_REQUEST, "no task is named");
 }
 
+int ref_read(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, Troupe__TaskRecord **ret_rec, Troupe__StateRecord **ret_state, struct lease **ret_lease,
+             struct error *e)
+{
+	static const Troupe__TaskRef none = TROUPE__TASK_REF__INIT;
+	int code = ref_resolve(t, c, r ? r : &none, ret, e);
+	if (!code && (code = task_read(t, c, ret, ret_rec, ret_state, ret_lease)) > 0)
+		code = error_set(e, ERROR_CORRUPT, "the record of this task is damaged");
+	return code;
+}
+
 /* --- a task as clients see it --- */
 
 static int show_history(struct turn *t, const struct coordinator *c, const struct id *id, const Troupe__StateRecord *st, Troupe__Task *out)
@@ -171,10 +181,7 @@ int on_get(struct turn *t, void *state, const struct message *m)
 	Troupe__TaskRecord *rec;
 	Troupe__StateRecord *st;
 	struct lease *l;
-	static const Troupe__TaskRef none = TROUPE__TASK_REF__INIT;
-	int r = ref_resolve(t, c, g->task ? g->task : &none, &id, &e);
-	if (!r && (r = task_read(t, c, &id, &rec, &st, &l)) > 0)
-		error_set(&e, ERROR_CORRUPT, "the record of this task is damaged");
+	int r = ref_read(t, c, g->task, &id, &rec, &st, &l, &e);
 	if (r)
 		return r > 0 ? turn_fail(t, &e) : r;
 	Troupe__Task *one, **all = &one;

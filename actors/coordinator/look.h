@@ -9,6 +9,9 @@ struct lease;
 
 /* 0, a positive code with e filled, negative. */
 int ref_resolve(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, struct error *e);
+/* The same, and what task_read says of it. r NULL: no task is named. */
+int ref_read(struct turn *t, struct coordinator *c, const Troupe__TaskRef *r, struct id *ret, Troupe__TaskRecord **ret_rec, Troupe__StateRecord **ret_state, struct lease **ret_lease,
+             struct error *e);
 enum { SHOW_PAYLOAD = 1, SHOW_OUTPUT = 2, SHOW_HISTORY = 4 };
 int task_show(struct turn *t, struct coordinator *c, const struct id *id, const Troupe__TaskRecord *rec, const Troupe__StateRecord *st, const struct lease *l, unsigned what,
               Troupe__Task **ret);
