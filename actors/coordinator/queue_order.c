@@ -63,33 +63,33 @@ static int check(const struct order *x, struct error *e)
 	return error_set(e, ERROR_BAD_REQUEST, "an order that there is not");
 }
 
+/* A switch in a record: since when, by whom, why. */
+static void switch_set(const struct order *x, bool on, protobuf_c_boolean *ret, uint64_t *ret_at_ms, char **by, char **why)
+{
+	*ret = on;
+	*ret_at_ms = on ? steady_at(&x->c->steady, x->t) : 0;
+	text_keep(by, on ? x->m->sender.subject : NULL);
+	text_keep(why, on ? x->o->why : NULL);
+}
+
 static void pause_set(const struct order *x, bool on)
 {
 	Troupe__QueueRecord *r = &x->q->r;
-	r->paused = on;
-	r->paused_at_ms = on ? steady_at(&x->c->steady, x->t) : 0;
-	text_keep(&r->paused_by, on ? x->m->sender.subject : NULL);
-	text_keep(&r->paused_why, on ? x->o->why : NULL);
+	switch_set(x, on, &r->paused, &r->paused_at_ms, &r->paused_by, &r->paused_why);
 	x->q->changed = true;
 }
 
 static void drain_set(const struct order *x, bool on)
 {
 	Troupe__QueueRecord *r = &x->q->r;
-	r->draining = on;
-	r->draining_at_ms = on ? steady_at(&x->c->steady, x->t) : 0;
-	text_keep(&r->draining_by, on ? x->m->sender.subject : NULL);
-	text_keep(&r->draining_why, on ? x->o->why : NULL);
+	switch_set(x, on, &r->draining, &r->draining_at_ms, &r->draining_by, &r->draining_why);
 	x->q->changed = true;
 }
 
 static void quiet_set(const struct order *x, bool on)
 {
 	Troupe__MetaRecord *r = &x->c->meta;
-	r->quiet = on;
-	r->quiet_at_ms = on ? steady_at(&x->c->steady, x->t) : 0;
-	text_keep(&r->quiet_by, on ? x->m->sender.subject : NULL);
-	text_keep(&r->quiet_why, on ? x->o->why : NULL);
+	switch_set(x, on, &r->quiet, &r->quiet_at_ms, &r->quiet_by, &r->quiet_why);
 	x->c->meta_changed = true;
 }
 
