@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "actors/coordinator/grow.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/base/fault.h"
@@ -280,14 +281,8 @@ uint64_t uploads_tick(struct blobs *b, uint64_t now_ms)
 
 int blob_doom(struct blobs *b, const uint8_t sha256[static SHA256_BYTES])
 {
-	if (b->n_doomed == b->room_doomed) {
-		size_t room = b->room_doomed ? b->room_doomed * 2 : 16;
-		void *grown = reallocarray(b->doomed, room, sizeof *b->doomed);
-		if (!grown)
-			return -ENOMEM;
-		b->doomed = grown;
-		b->room_doomed = room;
-	}
+	if (!GROW(b->doomed, b->room_doomed, b->n_doomed + 1))
+		return -ENOMEM;
 	memcpy(b->doomed[b->n_doomed++], sha256, SHA256_BYTES);
 	return 0;
 }
