@@ -160,8 +160,8 @@ static int client_queue(struct client *c, const struct client_request *q, bool a
 	int code = request_make(c, q, ask, &r, e);
 	if (code != 0)
 		return code;
-	r->counted = ask;
-	c->n_asks += ask;
+	r->counted = ask && !q->uncounted;
+	c->n_asks += r->counted;
 	link_add(l, r);
 	return 0;
 }

@@ -70,6 +70,7 @@ struct client_request {
 	uint64_t timeout_ms;          /* 0: the client's; TIME_NEVER: none */
 	uint64_t deadline_ms;         /* told to the receiver; 0: timeout_ms */
 	enum client_repeat repeat;
+	bool uncounted;               /* not among client_outstanding: the caller's own question, which nobody waits for */
 	bool alone;                   /* what is started later, to the same actor, is not sent before this is answered: a death in between cannot bring it behind them */
 	/* Called exactly once, never from client_start itself. */
 	void (*on_answer)(void *ctx, const struct client_answer *a);

@@ -19,7 +19,7 @@ struct request {
 	uint8_t *packed;
 	size_t len;
 	bool ask, repeat, alone;
-	bool counted;                    /* the caller's, not one of our own questions to front */
+	bool counted;                    /* the caller's, not one of our own questions */
 	uint64_t deadline_at_ms;         /* monotonic, or TIME_NEVER */
 	uint64_t started_us;
 	void (*on_answer)(void *ctx, const struct client_answer *a);

@@ -112,7 +112,7 @@ static int group_ask(struct group *g, struct error *e)
 	struct troupe *t = g->call.troupe;
 	Troupe__Wait m = TROUPE__WAIT__INIT;
 	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	struct client_request q = { .to = t->coordinator, .env = &env, .timeout_ms = SLICE_MS + MARGIN_MS, .deadline_ms = SLICE_MS };
+	struct client_request q = { .to = t->coordinator, .env = &env, .timeout_ms = SLICE_MS + MARGIN_MS, .deadline_ms = SLICE_MS, .uncounted = true };
 	m.tasks = refs_new(g->ids, g->n);
 	m.n_tasks = g->n;
 	m.any = true;

@@ -186,6 +186,17 @@ static int submit_watched(unsigned char id)
 	return troupe_submit_many(troupe, &task, 1, TROUPE_NOTIFY, &receipt, &error);
 }
 
+static void tell_to_die(void)
+{
+	struct troupe_message m = TROUPE_MESSAGE_INIT;
+	static const uint8_t ping[] = { 0xa2, 0x01, 0x00 };
+	scripted_says(&node, "ping", "die");
+	m.to = "coordinator:main";
+	m.envelope = ping;
+	m.len = sizeof ping;
+	ck_assert_int_eq(troupe_tell(troupe, &m, &error), 0);
+}
+
 START_TEST(the_end_of_a_watched_task_is_told_once)
 {
 	scripted_says(&node, "submit", "{\"submitted\": {\"receipts\": [{\"id\": \"%s\", \"seq\": \"7\"}]}}", id_text(1));
@@ -201,18 +212,28 @@ START_TEST(the_end_of_a_watched_task_is_told_once)
 }
 END_TEST
 
+START_TEST(questions_of_our_own_are_not_outstanding)
+{
+	scripted_says(&node, "submit", "{\"submitted\": {\"receipts\": [{\"id\": \"%s\", \"seq\": \"7\"}]}}", id_text(1));
+	scripted_says(&node, "wait", "silent");
+	ck_assert_int_eq(submit_watched(1), 0);
+	tell_to_die();
+	run_until(&n_down, 1);
+	uint64_t until_ms = clock_mono_ms() + 10000;
+	while (scripted_count(&node, "wait") == 0 && clock_mono_ms() < until_ms)
+		ck_assert_int_eq(troupe_run(troupe, 10), 0);
+	ck_assert_uint_eq(scripted_count(&node, "wait"), 1);
+	ck_assert_uint_eq(troupe_outstanding(troupe), 0);
+	ck_assert_int_eq(troupe_settle(troupe, 0, 0, &error), 0);
+}
+END_TEST
+
 START_TEST(an_end_that_was_told_to_a_lost_connection_is_asked_for)
 {
-	struct troupe_message m = TROUPE_MESSAGE_INIT;
-	static const uint8_t ping[] = { 0xa2, 0x01, 0x00 };
 	scripted_says(&node, "submit", "{\"submitted\": {\"receipts\": [{\"id\": \"%s\", \"seq\": \"7\"}]}}", id_text(1));
-	scripted_says(&node, "ping", "die");
 	scripted_says(&node, "wait", "{\"finished\": {\"tasks\": [" DEAD "]}}", id_text(1), 7);
 	ck_assert_int_eq(submit_watched(1), 0);
-	m.to = "coordinator:main";
-	m.envelope = ping;
-	m.len = sizeof ping;
-	ck_assert_int_eq(troupe_tell(troupe, &m, &error), 0);
+	tell_to_die();
 	run_until(&n_finished, 1);
 	ck_assert_int_eq(finished_state, TROUPE_STATE_DEAD);
 	ck_assert_uint_eq(n_finished, 1);
@@ -258,6 +279,7 @@ static Suite *suite(void)
 	tcase_add_test(c, a_cancel_tells_how_many_and_who_was_refused);
 	tcase_add_test(c, a_cancel_that_was_started_calls_back_once);
 	tcase_add_test(c, the_end_of_a_watched_task_is_told_once);
+	tcase_add_test(c, questions_of_our_own_are_not_outstanding);
 	tcase_add_test(c, an_end_that_was_told_to_a_lost_connection_is_asked_for);
 	tcase_add_test(c, a_watched_task_that_was_there_is_asked_about);
 	tcase_add_test(c, a_watched_task_that_was_purged_is_told_as_unknown);
