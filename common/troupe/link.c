@@ -118,6 +118,17 @@ static void link_give_up(struct link *l, const struct error *why)
 	link_fail_all(l, why);
 }
 
+static void link_dial(struct link *l, const char *url)
+{
+	struct error e = { .code = ERROR_NONE };
+	l->state = LINK_DIALLING;
+	int code = peer_dial(l->client->hub, url, l, &l->peer, &e);
+	if (code < 0 && e.code == ERROR_NONE) /* of what the process lacks nothing more is said */
+		error_set(&e, ERROR_NOT_REACHABLE, "cannot connect to %s (%s)", url, strerrorname_np(-code));
+	if (code)
+		link_retry_later(l, &e);
+}
+
 static void on_located(void *ctx, const struct client_answer *a)
 {
 	struct link *l = ctx;
@@ -156,9 +167,7 @@ static void on_located(void *ctx, const struct client_answer *a)
 		link_give_up(l, &e);
 		return;
 	}
-	l->state = LINK_DIALLING;
-	if (peer_dial(l->client->hub, url, l, &l->peer, &e) != 0)
-		link_retry_later(l, &e);
+	link_dial(l, url);
 }
 
 static void link_locate(struct link *l)
@@ -172,9 +181,8 @@ static void link_locate(struct link *l)
 	l->state = LINK_LOCATING;
 	struct client_request q = { .env = &env, .timeout_ms = LOCATE_TIMEOUT_MS, .on_answer = on_located, .ctx = l };
 	struct request *r;
-	int code = request_make(l->client, &q, true, &r, &e);
 	struct link *front = link_get(l->client, "");
-	if (code != 0 || !front) {
+	if (!front || request_make(l->client, &q, true, &r, &e) != 0) {
 		error_set(&e, ERROR_NOT_REACHABLE, "no memory to ask where %s is", l->address);
 		link_retry_later(l, &e);
 		return;
@@ -185,11 +193,8 @@ static void link_locate(struct link *l)
 static void link_dial_front(struct link *l)
 {
 	char url[160];
-	struct error e;
 	snprintf(url, sizeof url, "ipc://%s/front", l->client->dir);
-	l->state = LINK_DIALLING;
-	if (peer_dial(l->client->hub, url, l, &l->peer, &e) != 0)
-		link_retry_later(l, &e);
+	link_dial(l, url);
 }
 
 static void link_connect(struct link *l)
