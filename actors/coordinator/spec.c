@@ -98,7 +98,7 @@ static int check_payload(const struct coordinator *c, const Troupe__TaskSpec *s,
 	if (s->n_argv > ARGV_MAX || spec_inline(s) > 2 * c->payload_max)
 		return error_refuse(e, ERROR_TOO_LARGE, "pass the data as payload", "a command has at most %u arguments and %llu bytes", ARGV_MAX, (unsigned long long)c->payload_max);
 	for (size_t i = 0; i < s->n_argv; i++)
-		if (memchr(s->argv[i].data, 0, s->argv[i].len))
+		if (s->argv[i].len && memchr(s->argv[i].data, 0, s->argv[i].len))
 			return error_refuse(e, ERROR_BAD_REQUEST, "", "argument %zu of the command holds a NUL byte", i);
 	return 0;
 }

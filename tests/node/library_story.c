@@ -43,6 +43,15 @@ static void submit_again(void)
 	point(ok && second.existing && memcmp(&second.id, &a.id, sizeof a.id) == 0, "a unique key that returns gives the id of the same work");
 }
 
+static void submit_command(void)
+{
+	const char *const argv[] = { "true", "", NULL };
+	struct troupe_receipt receipt;
+	struct troupe_task task = task_of("late", "");
+	task.argv = argv;
+	point(submit(&task, &receipt), "an argument of a command may be empty");
+}
+
 static void submit_too_much(void)
 {
 	struct troupe_receipt receipts[2];
@@ -130,6 +139,7 @@ int main(void)
 		return 1;
 	}
 	submit_again();
+	submit_command();
 	submit_too_much();
 	cancel();
 	wait_and_watch();
