@@ -137,6 +137,10 @@ static int give(struct turn *t, struct coordinator *c, struct worker *w, struct 
 	Troupe__Assignment *a = assignment_of(t, c, l, rec);
 	if (!a)
 		return -ENOMEM;
+	if (!w->n_run) {
+		w->next_run = c->chosen_for;
+		c->chosen_for = w;
+	}
 	w->run[w->n_run++] = a;
 	*ret_given = true;
 	return 0;
@@ -359,9 +363,11 @@ int choose(struct turn *t, struct coordinator *c)
 		wake_by(c, turn_now_ms(t));
 	if (!r)
 		r = rebalance(t, c);
-	for (struct worker *w = c->workers; w && !r; w = w->next)
-		if (w->n_run)
-			r = say_run(t, c, w);
+	while (c->chosen_for && !r) {
+		struct worker *w = c->chosen_for;
+		c->chosen_for = w->next_run;
+		r = say_run(t, c, w);
+	}
 	if (!r)
 		r = fresh_store(t, c);
 	fault_point("dispatch.after_settle");

@@ -17,6 +17,8 @@
 #include "actors/coordinator/steady.h"
 #include "common/base/rng.h"
 
+#define PEER_BUCKETS 1024u
+
 struct coordinator {
 	struct store *store;
 	const Troupe__CoordinatorSetup *setup;
@@ -46,6 +48,8 @@ struct coordinator {
 	size_t n_batch_news, room_batch_news;
 	struct worker *workers;
 	size_t n_workers;
+	struct worker *by_peer[PEER_BUCKETS]; /* by the number of their connection */
+	struct worker *chosen_for;            /* those who get something from this turn */
 	const struct outside_eye *eye;        /* NULL: processes cannot be seen */
 	size_t n_outside;
 	uint64_t outside_number, outside_due_ms;

@@ -34,6 +34,34 @@ struct worker *worker_find(struct coordinator *c, const char *address, uint64_t 
 	return NULL;
 }
 
+static struct worker **peer_bucket(struct coordinator *c, uint64_t peer)
+{
+	return &c->by_peer[peer % PEER_BUCKETS];
+}
+
+struct worker *worker_of_peer(struct coordinator *c, uint64_t peer)
+{
+	struct worker *w = peer ? *peer_bucket(c, peer) : NULL;
+	while (w && w->peer != peer)
+		w = w->same_peer;
+	return w;
+}
+
+void worker_set_peer(struct coordinator *c, struct worker *w, uint64_t peer)
+{
+	if (w->peer)
+		for (struct worker **at = peer_bucket(c, w->peer); *at; at = &(*at)->same_peer)
+			if (*at == w) {
+				*at = w->same_peer;
+				break;
+			}
+	w->peer = peer;
+	if (!peer)
+		return;
+	w->same_peer = *peer_bucket(c, peer);
+	*peer_bucket(c, peer) = w;
+}
+
 struct worker *worker_add(struct coordinator *c, const char *address, uint64_t incarnation)
 {
 	struct worker *w = calloc(1, sizeof *w);
@@ -59,6 +87,7 @@ struct worker *worker_add(struct coordinator *c, const char *address, uint64_t i
 void worker_free(struct coordinator *c, struct worker *w)
 {
 	outside_free(c, w);
+	worker_set_peer(c, w, 0);
 	for (struct worker **at = &c->workers; *at; at = &(*at)->next)
 		if (*at == w) {
 			*at = w->next;
@@ -99,7 +128,13 @@ int worker_push(struct turn *t, struct worker *w, Troupe__Envelope *env)
 static int sender(struct turn *t, struct coordinator *c, const struct message *m, struct worker **ret)
 {
 	struct error e = { 0 };
-	*ret = *m->sender.address ? worker_find(c, m->sender.address, m->sender.incarnation) : outside_of(c, m->sender.peer);
+	struct worker *w = worker_of_peer(c, m->sender.peer);
+	if (!*m->sender.address)
+		*ret = w && w->outside ? w : NULL;
+	else if (w && w->incarnation == m->sender.incarnation && strcmp(w->address, m->sender.address) == 0)
+		*ret = w;
+	else
+		*ret = worker_find(c, m->sender.address, m->sender.incarnation);
 	if (*ret) {
 		outside_heard(t, *ret);
 		return 0;
@@ -209,7 +244,7 @@ int on_progress(struct turn *t, void *state, const struct message *m)
 
 static int describe(struct coordinator *c, struct worker *w, const struct message *m, const Troupe__Attach *a)
 {
-	w->peer = m->sender.peer;
+	worker_set_peer(c, w, m->sender.peer);
 	w->pid = (uint32_t)m->sender.pid;
 	w->slots = a->slots > SLOTS_MAX ? SLOTS_MAX : a->slots ? a->slots : 1;
 	snprintf(w->mode, sizeof w->mode, "%s", a->mode);
@@ -442,7 +477,7 @@ int crew_link(struct turn *t, void *state, const char *address, uint64_t incarna
 	struct worker *w = worker_find(c, address, incarnation);
 	if (up || !w || w->peer != peer)
 		return 0;
-	w->peer = 0;
+	worker_set_peer(c, w, 0);
 	w->attached = false;
 	worker_place(w);
 	return w->down && !w->down_pending ? bury(t, c, w) : 0;

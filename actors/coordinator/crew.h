@@ -12,7 +12,8 @@ struct queue;
 struct worker {
 	char address[192];
 	uint64_t incarnation;
-	uint64_t peer;                  /* 0: no connection */
+	uint64_t peer;                  /* 0: no connection; set by worker_set_peer */
+	struct worker *same_peer;       /* with the same hash of it */
 	uint32_t pid;
 	char mode[16], broken[160];
 	bool attached, draining, monitored;
@@ -28,6 +29,7 @@ struct worker {
 	uint64_t n_done, n_failed, given_at_ms;
 	Troupe__Assignment **run;       /* chosen in this turn */
 	size_t n_run, room_run;
+	struct worker *next_run;        /* with something chosen */
 	/* its death, until its last words are read */
 	bool down, down_pending;
 	Troupe__Reason down_reason;
@@ -42,6 +44,8 @@ struct worker {
 };
 
 struct worker *worker_find(struct coordinator *c, const char *address, uint64_t incarnation);
+struct worker *worker_of_peer(struct coordinator *c, uint64_t peer); /* NULL: nobody has attached by this connection */
+void worker_set_peer(struct coordinator *c, struct worker *w, uint64_t peer); /* 0: not any more */
 struct worker *worker_add(struct coordinator *c, const char *address, uint64_t incarnation); /* NULL without memory */
 void worker_free(struct coordinator *c, struct worker *w); /* its leases must be gone */
 void workers_free(struct coordinator *c);

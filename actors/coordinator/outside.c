@@ -80,10 +80,8 @@ void outside_free(struct coordinator *c, struct worker *w)
 
 struct worker *outside_of(struct coordinator *c, uint64_t peer)
 {
-	for (struct worker *w = c->workers; w; w = w->next)
-		if (w->outside && w->peer == peer)
-			return w;
-	return NULL;
+	struct worker *w = worker_of_peer(c, peer);
+	return w && w->outside ? w : NULL;
 }
 
 static void address_make(const struct coordinator *c, const struct message *m, char *out, size_t size, pid_t *ret_pid, uint64_t *ret_start)
@@ -269,7 +267,7 @@ int outside_gone(struct turn *t, struct coordinator *c, uint64_t peer)
 	struct worker *w = outside_of(c, peer);
 	if (!w)
 		return 0;
-	w->peer = 0;
+	worker_set_peer(c, w, 0);
 	w->attached = w->outside->silent = false;
 	worker_place(w);
 	return await(t, c, w);
