@@ -13,8 +13,9 @@ from wire import Wire, ask, pack, submit, task, where
 LONG = "TROUPE_LONG" in os.environ
 ROUNDS = 100 if LONG else 10
 here = os.path.dirname(os.path.abspath(__file__))
-QUEUES = 'queue "exec" { max_attempts = 1000  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }\n' \
-         'queue "lines" { max_attempts = 1000  poison_after = 0  backoff_base = "20ms" }\nqueue "bad" { }'
+ATTEMPTS = 5 * ROUNDS # a task can be in work at each of the deaths
+QUEUES = ('queue "exec" { max_attempts = %d  poison_after = 0  backoff_base = "20ms"  backoff_cap = "50ms" }\n'
+          'queue "lines" { max_attempts = %d  poison_after = 0  backoff_base = "20ms" }\nqueue "bad" { }') % (ATTEMPTS, ATTEMPTS)
 POOLS = '  pool "exec" { size = 3  mode = exec  queues = {"exec"}  command = {"' + here + '/task", "%(dir)s"} }\n' + \
         '  pool "lines" { size = 3  mode = lines  queues = {"lines"}  command = {"' + here + '/lines.py", "%(dir)s"} }'
 HEAD = 'run_dir = "%(dir)s/run"\nstate_dir = "%(dir)s/state"\nuser = ""\nstop_timeout = "10s"\n' + QUEUES + '\nsupervisor "root" {\n  actor "topic:events" { }\n'
@@ -108,7 +109,8 @@ def _():
                 kill(pid)
         problem = verdict(node, ids)
         return not problem, problem, node.tail()
-    return run(go, pools=POOLS.replace("size = 3", 'size = 3  backoff_cap = "500ms"')) # or a hundred rounds wait half a minute each
+    # A hundred rounds would wait for half a minute each.
+    return run(go, pools=POOLS.replace("size = 3", 'size = 3  backoff_cap = "500ms"') if LONG else POOLS)
 
 
 @story("case 14: many deaths in one turn of trouped, each of which leaves a task's family behind, are told one by one, and trouped lives")

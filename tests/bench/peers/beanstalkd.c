@@ -27,22 +27,7 @@ static size_t inserted(struct wire *w)
 	return n;
 }
 
-static void produce(const struct server *s, struct flow *f, unsigned index)
-{
-	struct wire w;
-	char payload[FLOW_PAYLOAD];
-	wire_open(&w, s);
-	for (uint64_t number = 0;;) {
-		for (uint64_t n = flow_take(f, index, false); n > 0; n--) {
-			flow_payload(index, ++number, payload);
-			put(&w, payload);
-		}
-		wires_turn((struct wire *const[]){ &w }, 1, flow_fd(f, index));
-		size_t n = inserted(&w);
-		if (n)
-			flow_accept(f, index, n, false);
-	}
-}
+static void produce(const struct server *s, struct flow *f, unsigned index) { wire_produce(s, f, index, put, inserted); }
 
 static void line_await(struct wire *w)
 {

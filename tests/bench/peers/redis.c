@@ -98,25 +98,8 @@ static void list_push(struct wire *w, const char *payload)
 	argument(w, payload, FLOW_PAYLOAD);
 }
 
-static void produce(const struct server *s, struct flow *f, unsigned index, void (*submit)(struct wire *, const char *))
-{
-	struct wire w;
-	char payload[FLOW_PAYLOAD];
-	wire_open(&w, s);
-	for (uint64_t number = 0;;) {
-		for (uint64_t n = flow_take(f, index, false); n > 0; n--) {
-			flow_payload(index, ++number, payload);
-			submit(&w, payload);
-		}
-		wires_turn((struct wire *const[]){ &w }, 1, flow_fd(f, index));
-		size_t n = replies(&w);
-		if (n)
-			flow_accept(f, index, n, false);
-	}
-}
-
-static void stream_produce(const struct server *s, struct flow *f, unsigned index) { produce(s, f, index, stream_add); }
-static void list_produce(const struct server *s, struct flow *f, unsigned index) { produce(s, f, index, list_push); }
+static void stream_produce(const struct server *s, struct flow *f, unsigned index) { wire_produce(s, f, index, stream_add, replies); }
+static void list_produce(const struct server *s, struct flow *f, unsigned index) { wire_produce(s, f, index, list_push, replies); }
 
 /* --- a consumer of a stream --- */
 

@@ -92,3 +92,20 @@ size_t wire_line(const struct wire *w, size_t from)
 	const char *end = w->n_in > from ? memchr(w->in + from, '\n', w->n_in - from) : NULL;
 	return end ? (size_t)(end + 1 - (w->in + from)) : 0;
 }
+
+void wire_produce(const struct server *s, struct flow *f, unsigned index, void (*submit)(struct wire *w, const char *payload), size_t (*accepted)(struct wire *w))
+{
+	struct wire w;
+	char payload[FLOW_PAYLOAD];
+	wire_open(&w, s);
+	for (uint64_t number = 0;;) {
+		for (uint64_t n = flow_take(f, index, false); n > 0; n--) {
+			flow_payload(index, ++number, payload);
+			submit(&w, payload);
+		}
+		wires_turn((struct wire *const[]){ &w }, 1, flow_fd(f, index));
+		size_t n = accepted(&w);
+		if (n)
+			flow_accept(f, index, n, false);
+	}
+}

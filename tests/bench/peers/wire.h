@@ -2,6 +2,7 @@
 /* A text protocol on a stream socket, pipelined: what is to be sent and what has come stand in buffers, and neither side can block the other. */
 #include <stdbool.h>
 #include <stddef.h>
+#include "tests/bench/peers/flow.h"
 #include "tests/bench/peers/server.h"
 
 struct wire {
@@ -17,3 +18,5 @@ void wires_turn(struct wire *const *all, size_t n, int fd);
 void wire_consume(struct wire *w, size_t len);
 /* The length of the line at in + from with its \r\n; 0: not all of it is there. */
 size_t wire_line(const struct wire *w, size_t from);
+/* A producer's loop, on a connection of its own: submit says one task; accepted consumes what has come and returns how many tasks that acknowledges. Never returns. */
+_Noreturn void wire_produce(const struct server *s, struct flow *f, unsigned index, void (*submit)(struct wire *w, const char *payload), size_t (*accepted)(struct wire *w));
