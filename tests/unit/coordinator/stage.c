@@ -324,6 +324,24 @@ void stage_tell(struct stage *s, const struct who *from, Troupe__Envelope *env)
 	MUST(deliver(s, from, env) == 0);
 }
 
+void stage_attach_as(struct stage *s, const struct who *who, Troupe__Attach *m)
+{
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
+	env.attach = m;
+	stage_tell(s, who, &env);
+}
+
+void stage_attach(struct stage *s, const struct who *who, uint32_t slots)
+{
+	Troupe__Attach m = TROUPE__ATTACH__INIT;
+	char *queues[] = { (char *)"a" };
+	m.queues = queues;
+	m.n_queues = 1;
+	m.slots = slots;
+	stage_attach_as(s, who, &m);
+}
+
 const Troupe__Envelope *stage_ask(struct stage *s, const struct who *from, Troupe__Envelope *env)
 {
 	static uint8_t id[16];

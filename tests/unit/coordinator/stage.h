@@ -62,6 +62,9 @@ void stage_clock(struct stage *s, uint64_t forward_ms);
 
 /* The same in one call. */
 void stage_tell(struct stage *s, const struct who *from, Troupe__Envelope *env);
+/* A worker of the tree introduces itself: as m says, which stays the caller's; or for queue "a" alone, holding nothing, with room for so many tasks. */
+void stage_attach_as(struct stage *s, const struct who *who, Troupe__Attach *m);
+void stage_attach(struct stage *s, const struct who *who, uint32_t slots);
 /* The answer, or NULL where it was refused (s->refusal). Valid until the next stage_ask or stage_read. */
 const Troupe__Envelope *stage_ask(struct stage *s, const struct who *from, Troupe__Envelope *env);
 const Troupe__Envelope *stage_read(struct stage *s, const struct sent *m);

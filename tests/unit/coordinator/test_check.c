@@ -36,24 +36,11 @@ static void submit(unsigned n, uint64_t delay_ms)
 	ck_assert_ptr_nonnull(stage_ask(s, &client, &env));
 }
 
-static void attach(void)
-{
-	Troupe__Attach m = TROUPE__ATTACH__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	char *queues[] = { (char *)"a" };
-	m.queues = queues;
-	m.n_queues = 1;
-	m.slots = 1;
-	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
-	env.attach = &m;
-	stage_tell(s, &worker, &env);
-}
-
 /* One running, one ready, one for later; then the coordinator is gone. */
 static void setup(void)
 {
 	s = stage_new(1);
-	attach();
+	stage_attach(s, &worker, 1);
 	submit(1, 0);
 	submit(2, 0);
 	submit(3, 60000);

@@ -77,19 +77,6 @@ static const Troupe__Cron *show(const char *name)
 	return answer && answer->crons->n_crons ? answer->crons->crons[0] : NULL;
 }
 
-static void attach(void)
-{
-	Troupe__Attach m = TROUPE__ATTACH__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	char *queues[] = { (char *)"a" };
-	m.queues = queues;
-	m.n_queues = 1;
-	m.slots = 1;
-	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
-	env.attach = &m;
-	stage_tell(s, &worker, &env);
-}
-
 /* --- time --- */
 
 static void turns(void)
@@ -325,7 +312,7 @@ START_TEST(with_replace_a_waiting_task_goes_and_a_running_one_is_asked_to)
 	pass(10 * MINUTE);
 	ck_assert_uint_eq(queue_find(s->c, "a")->r.cancelled, 9);
 	ck_assert_uint_eq(queue_find(s->c, "a")->r.ready, 1);
-	attach();
+	stage_attach(s, &worker, 1);
 	ck_assert_uint_eq(queue_find(s->c, "a")->r.running, 1);
 	bool asked = false;
 	for (int i = 0; i < 120 && !asked; i++) {
@@ -353,7 +340,7 @@ START_TEST(a_unique_key_does_not_keep_replace_from_replacing)
 	pass(3 * MINUTE);
 	ck_assert_uint_eq(show("tick")->submitted_total, 3);
 	ck_assert_uint_eq(queue_find(s->c, "a")->r.ready, 1);
-	attach(); /* the running one holds the key until it has ended */
+	stage_attach(s, &worker, 1); /* the running one holds the key until it has ended */
 	pass(MINUTE);
 	ck_assert_uint_eq(show("tick")->submitted_total, 3);
 	ck_assert_uint_eq(show("tick")->skipped_total, 1);

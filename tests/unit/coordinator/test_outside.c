@@ -106,18 +106,6 @@ static const Troupe__Attached *attach(const struct who *who, uint64_t held, bool
 	return answer->attached;
 }
 
-static void attach_of_tree(void)
-{
-	char *queue = (char *)"a";
-	Troupe__Attach m = TROUPE__ATTACH__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	m.queues = &queue;
-	m.n_queues = 1;
-	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
-	env.attach = &m;
-	stage_tell(s, &tree, &env);
-}
-
 static const Troupe__Envelope *said(const struct who *who, Troupe__Envelope__BodyCase what)
 {
 	for (size_t i = 0; i < s->n_sent; i++) {
@@ -273,7 +261,7 @@ START_TEST(its_supervisor_is_asked_about_a_worker_of_the_tree_alone)
 {
 	attach(&ann, 0, false);
 	ck_assert_uint_eq(s->n_monitored, 0);
-	attach_of_tree();
+	stage_attach(s, &tree, 1);
 	ck_assert_uint_eq(s->n_monitored, 1);
 }
 END_TEST
