@@ -36,7 +36,7 @@
 #define REF_LINK (1ull << 62)
 #define REF_OWN (REF_CONN | REF_LINK)
 #define BUCKETS 1024u
-#define ROW_BUCKETS 16384u                 /* of a turn's hash; of an actor without a store they stay untouched memory */
+#define ROW_BUCKETS 16384u                 /* of a turn's hash at most; those that a message does not need stay untouched memory */
 
 struct actor;
 struct conn;
@@ -95,9 +95,10 @@ void event_free(struct event *e);
 enum effect_op { OP_PUT, OP_DELETE, OP_SEND_PEER, OP_SEND, OP_ASK, OP_CONNECT, OP_DISCONNECT, OP_MONITOR, OP_DEMONITOR, OP_WAKE, OP_EMIT, OP_NOTE, OP_CONTROL, OP_LEAVE };
 struct effect {
 	struct effect *next;
-	struct effect *same_bucket; /* earlier put or delete of this message with the same hash */
+	struct effect *same_bucket; /* earlier put or delete of this message in the same bucket */
 	enum effect_op op;
 	unsigned table;
+	uint32_t hash;            /* of table and key */
 	bool costs_credit;
 	Troupe__Reason reason;
 	struct slice key, value;  /* of a row; value: a packed envelope or control, or text */
@@ -126,6 +127,8 @@ struct turn {
 	size_t n_control;         /* lifeline packets among the effects */
 	struct slice got[16];     /* what turn_get returned to this message: it moves when rows are written */
 	unsigned n_got;
+	size_t n_rows;            /* of the message in work */
+	uint32_t row_mask;        /* a power of two less one: as many buckets as that are in use */
 	uint32_t generation;      /* of the buckets: one a message */
 	struct { uint32_t generation; struct effect *head; } buckets[ROW_BUCKETS];
 };

@@ -11,6 +11,8 @@
 #include "common/base/crc32c.h"
 #include "common/base/fault.h"
 
+#define ROW_BUCKETS_FIRST 256u /* and then four times as many each time; ROW_BUCKETS is one of these */
+
 static void effects_init(struct effects *e)
 {
 	*e = (struct effects){ .tail = &e->head };
@@ -46,14 +48,21 @@ void turn_start(struct turn *t, uint64_t now_ms, uint64_t wall_ms, uint64_t boot
 }
 
 /* Empties the hash by making all its entries old. */
-static void rows_forget(struct turn *t)
+static void buckets_forget(struct turn *t, uint32_t mask)
 {
-	effects_init(&t->message);
-	t->n_got = 0;
+	t->row_mask = mask;
 	if (++t->generation == 0) {
 		memset(t->buckets, 0, sizeof t->buckets);
 		t->generation = 1;
 	}
+}
+
+static void rows_forget(struct turn *t)
+{
+	effects_init(&t->message);
+	t->n_got = 0;
+	t->n_rows = 0;
+	buckets_forget(t, ROW_BUCKETS_FIRST - 1);
 }
 
 void turn_message_begin(struct turn *t)
@@ -95,20 +104,37 @@ struct effect *turn_effect(struct turn *t, enum effect_op op)
 
 /* --- rows --- */
 
-static unsigned row_bucket(unsigned table, struct slice key)
+static uint32_t row_hash(unsigned table, struct slice key)
 {
-	return crc32c(table, key.data, key.len) % ROW_BUCKETS;
+	return crc32c(table, key.data, key.len);
 }
 
 static struct effect *row_find(const struct turn *t, unsigned table, struct slice key)
 {
-	unsigned b = row_bucket(table, key);
+	uint32_t hash = row_hash(table, key), b = hash & t->row_mask;
 	if (t->buckets[b].generation != t->generation)
 		return NULL;
 	for (struct effect *e = t->buckets[b].head; e; e = e->same_bucket)
-		if (e->table == table && e->key.len == key.len && memcmp(e->key.data, key.data, key.len) == 0)
+		if (e->hash == hash && e->table == table && e->key.len == key.len && memcmp(e->key.data, key.data, key.len) == 0)
 			return e;
 	return NULL;
+}
+
+static void row_remember(struct turn *t, struct effect *e)
+{
+	uint32_t b = e->hash & t->row_mask;
+	e->same_bucket = t->buckets[b].generation == t->generation ? t->buckets[b].head : NULL;
+	t->buckets[b].generation = t->generation;
+	t->buckets[b].head = e;
+}
+
+/* A message of many rows gets more buckets; few of them stay in the processor's cache for all the others. */
+static void rows_spread(struct turn *t)
+{
+	buckets_forget(t, t->row_mask * 4 + 3);
+	for (struct effect *e = t->message.head; e; e = e->next)
+		if (e->op == OP_PUT || e->op == OP_DELETE)
+			row_remember(t, e);
 }
 
 /* A value that turn_get returned lies in a page that the next put may move. */
@@ -143,11 +169,10 @@ static int row_effect(struct turn *t, enum effect_op op, unsigned table, struct 
 	e->table = table;
 	e->key = key;
 	e->value = value;
-	unsigned b = row_bucket(table, key);
-	if (t->buckets[b].generation == t->generation)
-		e->same_bucket = t->buckets[b].head;
-	t->buckets[b].generation = t->generation;
-	t->buckets[b].head = e;
+	e->hash = row_hash(table, key);
+	row_remember(t, e);
+	if (++t->n_rows > t->row_mask && t->row_mask < ROW_BUCKETS - 1)
+		rows_spread(t);
 	return 0;
 }
 
