@@ -424,6 +424,7 @@ const struct actor_def coordinator_def = {
 	.type = "coordinator",
 	.tables = ledger_tables,
 	.store_version = LEDGER_VERSION,
+	.log_bytes = LEDGER_LOG,
 	.handlers = handlers,
 	.connects = true,
 	.init = init,

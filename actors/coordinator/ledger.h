@@ -12,6 +12,7 @@
 #include "proto/ledger.pb-c.h"
 
 #define LEDGER_VERSION 1u
+#define LEDGER_LOG (2u << 20) /* bytes */
 enum { T_TASK, T_STATE, T_LEASE, T_READY, T_DUE, T_UNIQUE, T_SEQ, T_DEAD, T_ATTEMPT, T_QUEUE, T_REQUIREMENT, T_LOG, T_META, T_KEY, T_WAITING, T_EDGE, T_BATCH, T_MEMBER, T_CRON,
 	T_AT, T_BLOB };
 extern const char *const ledger_tables[];

@@ -35,7 +35,8 @@ static bool is_left_out(const FTSENT *f, const char *path)
 {
 	bool upload = strncmp(f->fts_name, "tmp-", 4) == 0 && strcmp(f->fts_parent->fts_name, "blob") == 0;
 	bool half_made = strncmp(f->fts_name, "data.mdb.", 9) == 0; /* a store that is being created */
-	return upload || half_made || strcmp(path, STATE_LOCK) == 0 || strcmp(f->fts_name, "lock.mdb") == 0 || is_core(f->fts_name);
+	bool log = strncmp(f->fts_name, "commit.log", 10) == 0;     /* what it has is in the copy of the data */
+	return upload || half_made || log || strcmp(path, STATE_LOCK) == 0 || strcmp(f->fts_name, "lock.mdb") == 0 || is_core(f->fts_name);
 }
 
 static enum state_kind kind_of(const FTSENT *f)

@@ -59,6 +59,7 @@ struct actor_def {
 	const char *type;
 	const char *const *tables;       /* of the store; NULL: no store */
 	uint32_t store_version;
+	size_t log_bytes;            /* of the store's log (store.h); 0: none */
 	const struct actor_handler *handlers; /* ended by verb 0; checked at start: each verb's owner is this type, or OWNER_ACTOR */
 	bool connects;                   /* false: this actor opens no data plane at all */
 	/* Before READY. May use actor_store() directly. A positive return is START_FAILED with e's text (ERROR_CORRUPT, ERROR_VERSION and ERROR_CONFIG: exit 100). */

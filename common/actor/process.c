@@ -63,6 +63,7 @@ static int store_setup(struct actor *a, struct error *e)
 		.dir = a->setup->state_dir,
 		.tables = a->def->tables,
 		.version = a->def->store_version,
+		.log = a->def->log_bytes,
 		.map_max = c ? c->map_max : 0,
 	};
 	return store_open(&config, &a->store, e);
@@ -179,9 +180,28 @@ static int actor_start(struct actor *a)
 
 /* --- the loop --- */
 
+static _Noreturn void fatal(int r)
+{
+	log_error("fatal", LOG_S("why", strerror(-r)));
+	_exit(111);
+}
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+/* Behind the answers of a turn, so that nobody waits for it. */
+static uint64_t checkpoint(struct actor *a)
+{
+	if (!a->store || store_checkpoint_at(a->store) > clock_mono_ms())
+		return a->store ? store_checkpoint_at(a->store) : TIME_NEVER;
+	status_phase(a->status, PHASE_COMMIT, clock_mono_ms());
+	int r = store_checkpoint(a->store);
+	if (r < 0)
+		fatal(r);
+	status_phase(a->status, a->stopping ? PHASE_STOPPING : PHASE_IDLE, clock_mono_ms());
+	return store_checkpoint_at(a->store);
 }
 
 static uint64_t actor_tick(void *ctx, uint64_t now_ms)
@@ -191,14 +211,15 @@ static uint64_t actor_tick(void *ctx, uint64_t now_ms)
 	next = earlier(next, link_tick(a, now_ms));
 	if (batch_wanted(a, now_ms)) {
 		int r = batch_run(a, now_ms);
-		if (r < 0) {
-			log_error("fatal", LOG_S("why", strerror(-r)));
-			_exit(111);
-		}
+		if (r < 0)
+			fatal(r);
 		status_phase(a->status, a->stopping ? PHASE_STOPPING : PHASE_IDLE, clock_mono_ms());
 		if (a->hub)
 			channel_hub_poll(peer_hub_channels(a->hub)); /* what came in while the disk was busy */
 	}
+	if (a->hub)
+		peer_hub_flush(a->hub);
+	next = earlier(next, checkpoint(a));
 	next = earlier(next, control_tick(a, now_ms));
 	if (a->hub) {
 		peer_hub_flush(a->hub);
@@ -296,6 +317,8 @@ static void actor_free(struct actor *a)
 	if (a->turn && a->turn->arena)
 		turn_fini(a->turn);
 	free(a->turn);
+	if (a->store && store_checkpoint(a->store))
+		log_warn("the log could not be brought into the data: the next life does it", LOG_S("dir", a->setup->state_dir));
 	store_close(a->store);
 	control_fini(a);
 	a->loop = loop_close(a->loop);

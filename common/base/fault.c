@@ -19,6 +19,12 @@ const char *const fault_names[] = {
 	"turn.before_commit",
 	"turn.after_commit",
 	"turn.after_release",
+	/* the store */
+	"log.before_write",
+	"log.before_sync",
+	"log.after_replay",
+	"checkpoint.before_commit",
+	"checkpoint.after_commit",
 	/* coordinator */
 	"submit.after_parse",
 	"dispatch.after_settle",

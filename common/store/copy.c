@@ -26,8 +26,11 @@ int store_copy(const char *dir, int fd, struct error *e)
 	int dead;
 	if (!store_has(dir, "data.mdb"))
 		return error_set(e, ERROR_NOT_FOUND, "%s/data.mdb: %s", dir, strerror(errno));
+	int r = store_settle(dir, e);
+	if (r)
+		return r;
 	bool locked = store_has(dir, "lock.mdb");
-	int r = mdb_env_create(&env);
+	r = mdb_env_create(&env);
 	if (r)
 		return store_open_failed(e, r, "copy", dir);
 	r = mdb_env_open(env, dir, MDB_RDONLY | MDB_NOTLS | (locked ? 0 : MDB_NOLOCK), 0600);

@@ -10,10 +10,13 @@
  *  - A reader that was killed keeps pages from being used again until somebody looks: every now and then a begin does.
  *  - A path opened twice in one process loses its locks: open ones are kept in a list.
  *  - Who is killed while a meta page is on its way leaves a commit that its successor reads in the kernel's memory, and that the next power cut
- *    may take back: a store is synced when it is opened, before anybody is told what is in it. */
+ *    may take back: a store is synced when it is opened, before anybody is told what is in it.
+ *
+ * With a log in front (ahead.c) a transaction of LMDB is always open, and begin and commit are only the bounds of what goes to the log together. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +28,6 @@
 #include "common/base/log.h"
 #include "common/store/internal.h"
 
-#define OWN_TABLE "_store"
-#define OWN_VERSION "version"
 #define MAP_LEAST (64u * 1024)
 #define MAP_FIRST ((size_t)1 << 30)
 #define MAP_MAX ((size_t)64 << 30)
@@ -141,24 +142,32 @@ static int tables_open(struct store *s, const struct store_config *c, struct err
 }
 
 /* A map that is longer than its file ends in SIGBUS at the first read behind the end. */
+int store_env_is_whole(MDB_env *env, const char *dir, struct stat *ret_file, MDB_envinfo *ret, struct error *e)
+{
+	MDB_stat st;
+	mdb_filehandle_t fd;
+	int r = mdb_env_get_fd(env, &fd);
+	if (!r)
+		r = mdb_env_info(env, ret);
+	if (!r)
+		r = mdb_env_stat(env, &st);
+	if (r)
+		return store_open_failed(e, r, "inspect", dir);
+	if (fstat(fd, ret_file) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return store_open_failed(e, errno, "inspect", dir);
+	if ((uint64_t)ret_file->st_size < ((uint64_t)ret->me_last_pgno + 1) * st.ms_psize && !store_tail_is_free(fd, (uint64_t)ret_file->st_size))
+		return error_set(e, ERROR_CORRUPT, "%s/data.mdb is cut short: %lld bytes of %llu", dir, (long long)ret_file->st_size,
+		                 (unsigned long long)(ret->me_last_pgno + 1) * st.ms_psize);
+	return 0;
+}
+
 static int file_is_whole(struct store *s, const char *dir, struct error *e)
 {
 	MDB_envinfo info;
-	MDB_stat st;
 	struct stat file;
-	mdb_filehandle_t fd;
-	int r = mdb_env_get_fd(s->env, &fd);
-	if (!r)
-		r = mdb_env_info(s->env, &info);
-	if (!r)
-		r = mdb_env_stat(s->env, &st);
+	int r = store_env_is_whole(s->env, dir, &file, &info, e);
 	if (r)
-		return store_open_failed(e, r, "inspect", dir);
-	if (fstat(fd, &file) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return store_open_failed(e, errno, "inspect", dir);
-	if ((uint64_t)file.st_size < ((uint64_t)info.me_last_pgno + 1) * st.ms_psize)
-		return error_set(e, ERROR_CORRUPT, "%s/data.mdb is cut short: %lld bytes of %llu", dir, (long long)file.st_size,
-		                 (unsigned long long)(info.me_last_pgno + 1) * st.ms_psize);
+		return r;
 	s->map = info.me_mapsize;
 	s->dev = file.st_dev;
 	s->ino = file.st_ino;
@@ -179,15 +188,17 @@ static int already_open(const char *dir, struct error *e)
 	return 0;
 }
 
-/* A new data file gets its name when it is whole: one that a power cut left half made would be refused for ever as no database. */
-static int file_make(const struct store_config *c, size_t map, struct error *e)
+/* Whether it is there; nothing but ENOENT says that it is not. 1, 0 or -errno. */
+static int file_is_there(const char *path)
 {
-	char path[4096], new[4096 + 8], lock[4096 + 16];
+	return access(path, F_OK) == 0 ? 1 : errno == ENOENT ? 0 : -errno;
+}
+
+/* A new data file gets its name when it is whole: one that a power cut left half made would be refused for ever as no database. */
+static int file_make(const struct store_config *c, const char *path, size_t map, struct error *e)
+{
+	char new[PATH_MAX + 8], lock[PATH_MAX + 16];
 	MDB_env *env = NULL;
-	if (snprintf(path, sizeof path, "%s/data.mdb", c->dir) >= (int)sizeof path)
-		return error_set(e, ERROR_CONFIG, "the path of the store is too long: %.100s", c->dir);
-	if (access(path, F_OK) == 0)
-		return 0;
 	snprintf(new, sizeof new, "%s.new", path);
 	snprintf(lock, sizeof lock, "%s-lock", new);
 	unlink(new);
@@ -201,12 +212,29 @@ static int file_make(const struct store_config *c, size_t map, struct error *e)
 	if (env)
 		mdb_env_close(env);
 	unlink(lock);
-	if (!r && rename(new, path) < 0)
+	if (!r && renameat2(AT_FDCWD, new, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
 		r = errno;
 	return r ? store_open_failed(e, r, "make the store", c->dir) : 0;
 }
 
-static int env_open(struct store *s, const struct store_config *c, struct error *e)
+/* The files, the lock, and their names on the disk: who made them may have been killed before it saw to that. */
+static int files_open(struct store *s, const struct store_config *c, size_t map, uint64_t wait_ms, struct error *e)
+{
+	char path[PATH_MAX];
+	if (snprintf(path, sizeof path, "%s/data.mdb", c->dir) >= (int)sizeof path)
+		return error_set(e, ERROR_CONFIG, "the path of the store is too long: %.100s", c->dir);
+	int there = file_is_there(path);
+	if (there < 0)
+		return store_open_failed(e, -there, "look for", path);
+	int r = c->log ? ahead_lock(s, c, !there, wait_ms, e) : 0;
+	if (!r && !there)
+		r = file_make(c, path, map, e);
+	if (!r && (r = file_fsync_dir(c->dir)) < 0)
+		error_set(e, ERROR_STORE, "fsync %s: %s", c->dir, strerror(-r));
+	return r;
+}
+
+static int env_open(struct store *s, const struct store_config *c, uint64_t wait_ms, struct error *e)
 {
 	size_t first = c->map_first ? c->map_first : MAP_FIRST;
 	s->map_max = c->map_max ? c->map_max : MAP_MAX;
@@ -214,12 +242,12 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 		s->map_max = MAP_LEAST;
 	if (first > s->map_max)
 		first = s->map_max;
-	int r = c->read_only ? 0 : file_make(c, first, e);
+	int r = c->read_only ? 0 : files_open(s, c, first, wait_ms, e);
 	if (r)
 		return r;
 	r = mdb_env_create(&s->env);
 	if (!r)
-		r = mdb_env_set_maxdbs(s->env, s->n_tables + 1);
+		r = mdb_env_set_maxdbs(s->env, STORE_TABLES_MAX + 1); /* a log may know tables of yesterday */
 	unsigned flags = MDB_NOTLS;
 	if (c->read_only)
 		flags |= MDB_RDONLY | (store_has(c->dir, "lock.mdb") ? 0 : MDB_NOLOCK);
@@ -234,9 +262,7 @@ static int env_open(struct store *s, const struct store_config *c, struct error 
 	int code = file_is_whole(s, c->dir, e);
 	if (!code)
 		code = tables_open(s, c, e);
-	if (!code && s->created && (code = file_fsync_dir(c->dir)) < 0)
-		error_set(e, ERROR_STORE, "fsync %s: %s", c->dir, strerror(-code));
-	return code;
+	return code || !c->log || c->read_only ? code : ahead_open(s, c, e);
 }
 
 bool store_has(const char *dir, const char *file)
@@ -245,7 +271,22 @@ bool store_has(const char *dir, const char *file)
 	return asprintf(&path, "%s/%s", dir, file) >= 0 && access(path, F_OK) == 0;
 }
 
+/* A log that somebody left, for who wants none. Who may only read sees the last checkpoint. */
+static int settle_before(const char *dir, bool read_only, struct error *e)
+{
+	int r = store_settle(dir, e);
+	if (!read_only || (r != -EACCES && r != -EPERM && r != -EROFS))
+		return r;
+	log_warn("only what data.mdb has is read: the log beside it cannot be brought in", LOG_S("dir", dir), LOG_S("why", strerror(-r)));
+	return 0;
+}
+
 int store_open(const struct store_config *c, struct store **ret, struct error *e)
+{
+	return store_open_within(c, STORE_WAIT_MS, ret, e);
+}
+
+int store_open_within(const struct store_config *c, uint64_t wait_ms, struct store **ret, struct error *e)
 {
 	int r = 0;
 	if (!c->read_only)
@@ -254,6 +295,8 @@ int store_open(const struct store_config *c, struct store **ret, struct error *e
 		r = error_set(e, ERROR_NOT_FOUND, "%s/data.mdb: %s", c->dir, strerror(errno));
 	if (!r)
 		r = already_open(c->dir, e);
+	if (!r && !c->log)
+		r = settle_before(c->dir, c->read_only, e);
 	if (r)
 		return r;
 	struct store *s = calloc(1, sizeof *s);
@@ -268,7 +311,7 @@ int store_open(const struct store_config *c, struct store **ret, struct error *e
 	s->dir = strdup(c->dir);
 	if (s->dir && asprintf(&s->words, "this process dies in a page of its store: %s/data.mdb is damaged. Restore a backup, or move it away to begin with an empty one", s->dir) < 0)
 		s->words = NULL;
-	r = s->words ? env_open(s, c, e) : -ENOMEM;
+	r = s->words ? env_open(s, c, wait_ms, e) : -ENOMEM;
 	s->next = open_stores;
 	open_stores = s;
 	if (r) {
@@ -288,12 +331,13 @@ struct store *store_close(struct store *s)
 			*at = s->next;
 			break;
 		}
-	if (s->write.live)
-		store_abort(&s->write);
-	if (s->view.txn)
+	if (s->write.txn)
+		mdb_txn_abort(s->write.txn);
+	if (s->view.txn && s->view.txn != s->write.txn)
 		mdb_txn_abort(s->view.txn);
 	if (s->env)
 		mdb_env_close(s->env);
+	commit_log_close(s->log);
 	free(s->words);
 	free(s->dir);
 	free(s);
@@ -314,7 +358,7 @@ int store_grow(struct store *s)
 {
 	MDB_envinfo info;
 	MDB_stat st;
-	if (s->map >= s->map_max || s->write.live || s->view.live)
+	if (s->map >= s->map_max || s->write.txn || s->view.live)
 		return 0;
 	int r = mdb_env_info(s->env, &info);
 	if (!r && !s->grow) {
@@ -338,6 +382,12 @@ int store_begin(struct store *s, struct store_txn **ret)
 	assert(!t->live && !s->read_only);
 	if (s->dead)
 		return -EIO;
+	if (s->log) {
+		int r = ahead_heal(s);
+		t->live = r == 0;
+		*ret = t;
+		return r;
+	}
 	int dead;
 	if (s->n_begun++ % READERS_LOOK_EVERY == 0)
 		mdb_reader_check(s->env, &dead);
@@ -356,8 +406,10 @@ int store_commit(struct store_txn *t)
 {
 	struct store *s = t->store;
 	assert(t->live && t->write);
-	MDB_txn *txn = steal(&t->txn);
 	t->live = false;
+	if (s->log)
+		return ahead_commit(s);
+	MDB_txn *txn = steal(&t->txn);
 	if (t->full) {
 		mdb_txn_abort(txn);
 		s->grow = true;
@@ -380,6 +432,10 @@ void store_abort(struct store_txn *t)
 {
 	assert(t->live && t->write);
 	t->live = false;
+	if (t->store->log) {
+		ahead_abort(t->store);
+		return;
+	}
 	mdb_txn_abort(steal(&t->txn));
 	if (t->full)
 		t->store->grow = true;
@@ -389,7 +445,9 @@ int store_read(struct store *s, struct store_txn **ret)
 {
 	struct store_txn *t = &s->view;
 	assert(!t->live);
-	int r = t->txn ? mdb_txn_renew(t->txn) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
+	if (s->dead)
+		return -EIO;
+	int r = s->log ? ahead_heal(s) : t->txn ? mdb_txn_renew(t->txn) : mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
 	if (r)
 		return r > 0 ? -r : -EIO;
 	t->live = true;
@@ -401,7 +459,8 @@ void store_read_end(struct store_txn *t)
 {
 	assert(t->live && !t->write);
 	t->live = false;
-	mdb_txn_reset(t->txn);
+	if (!t->store->log)
+		mdb_txn_reset(t->txn);
 }
 
 int store_usage(struct store *s, struct store_usage *ret)

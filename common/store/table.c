@@ -46,15 +46,57 @@ static int row_check(const struct store_txn *t, struct slice key, const MDB_val 
 	return 0;
 }
 
-/* After MDB_MAP_FULL LMDB answers every call of that transaction with MDB_BAD_TXN: it stays the full disk that it is. */
+/* After MDB_MAP_FULL LMDB answers every call of that transaction with MDB_BAD_TXN, also those of a view that shares it: it stays the full disk that it is. */
 static int write_code(struct store_txn *t, int mdb)
 {
 	int code = store_code(mdb);
 	if (code == ERROR_STORE)
 		t->full = true;
-	if (t->full && (code < 0 || code == ERROR_CORRUPT))
+	bool full = t->full || (t->store->log && t->store->write.full);
+	if (full && (code < 0 || code == ERROR_CORRUPT))
 		return ERROR_STORE;
-	return code == ERROR_CORRUPT ? store_damaged(t->store, code) : code;
+	if (code != ERROR_CORRUPT)
+		return code;
+	t->store->poisoned = true;
+	return store_damaged(t->store, code);
+}
+
+/* Of a transaction that stays open; NULL where there is none. 0 or an LMDB value. */
+static int table_cursor(struct store_txn *t, unsigned table, MDB_cursor **ret)
+{
+	struct store *s = t->store;
+	*ret = NULL;
+	if (!s->log || table == STORE_OWN)
+		return 0;
+	int r = s->cursors[table] ? 0 : mdb_cursor_open(t->txn, s->tables[table], &s->cursors[table]);
+	*ret = s->cursors[table];
+	return r;
+}
+
+static int row_find(struct store_txn *t, unsigned table, MDB_val *k, MDB_val *v)
+{
+	MDB_cursor *c;
+	int r = table_cursor(t, table, &c);
+	return r ? r : c ? mdb_cursor_get(c, k, v, MDB_SET) : mdb_get(t->txn, table_dbi(t, table), k, v);
+}
+
+static int row_delete(struct store_txn *t, unsigned table, MDB_val *k)
+{
+	MDB_cursor *c;
+	MDB_val v;
+	int r = table_cursor(t, table, &c);
+	if (r || !c)
+		return r ? r : mdb_del(t->txn, table_dbi(t, table), k, NULL);
+	r = mdb_cursor_get(c, k, &v, MDB_SET);
+	return r ? r : mdb_cursor_del(c, 0);
+}
+
+/* The place for a value and its checksum. */
+static int row_room(struct store_txn *t, unsigned table, MDB_val *k, MDB_val *v)
+{
+	MDB_cursor *c;
+	int r = table_cursor(t, table, &c);
+	return r ? r : c ? mdb_cursor_put(c, k, v, MDB_RESERVE) : mdb_put(t->txn, table_dbi(t, table), k, v, MDB_RESERVE);
 }
 
 int store_get(struct store_txn *t, unsigned table, struct slice key, struct slice *ret_value)
@@ -64,8 +106,35 @@ int store_get(struct store_txn *t, unsigned table, struct slice key, struct slic
 	if (table_absent(t, table))
 		return ERROR_NOT_FOUND;
 	MDB_val k = { key.len, (void *)key.data }, v;
-	int r = WALK(t->store, mdb_get(t->txn, table_dbi(t, table), &k, &v));
+	int r = WALK(t->store, row_find(t, table, &k, &v));
 	return r ? write_code(t, r) : row_check(t, key, &v, ret_value);
+}
+
+static void row_fill(MDB_val *at, struct slice key, struct slice value)
+{
+	uint32_t crc = row_crc(key, value.data, value.len);
+	if (value.len)
+		memcpy(at->mv_data, value.data, value.len);
+	memcpy((uint8_t *)at->mv_data + value.len, &crc, STORE_CRC);
+}
+
+int store_row_put(MDB_txn *txn, MDB_dbi dbi, struct slice key, struct slice value)
+{
+	MDB_val k = { key.len, (void *)key.data }, v = { value.len + STORE_CRC, NULL };
+	int r = mdb_put(txn, dbi, &k, &v, MDB_RESERVE);
+	if (!r)
+		row_fill(&v, key, value);
+	return r;
+}
+
+/* What LMDB's transaction has now is also said to the log. */
+static int logged(struct store_txn *t, enum log_op op, unsigned table, struct slice key, struct slice value)
+{
+	struct store *s = t->store;
+	if (!s->log)
+		return 0;
+	s->n_ops++;
+	return commit_log_add(s->log, op, table, key, value);
 }
 
 int store_put(struct store_txn *t, unsigned table, struct slice key, struct slice value)
@@ -75,15 +144,12 @@ int store_put(struct store_txn *t, unsigned table, struct slice key, struct slic
 		return ERROR_BAD_REQUEST;
 	if (value.len > UINT32_MAX - STORE_CRC - 1)
 		return ERROR_TOO_LARGE;
-	uint32_t crc = row_crc(key, value.data, value.len);
 	MDB_val k = { key.len, (void *)key.data }, v = { value.len + STORE_CRC, NULL };
-	int r = WALK(t->store, mdb_put(t->txn, table_dbi(t, table), &k, &v, MDB_RESERVE));
+	int r = WALK(t->store, row_room(t, table, &k, &v));
 	if (r)
 		return write_code(t, r);
-	if (value.len)
-		memcpy(v.mv_data, value.data, value.len);
-	memcpy((uint8_t *)v.mv_data + value.len, &crc, STORE_CRC);
-	return 0;
+	row_fill(&v, key, value);
+	return logged(t, LOG_PUT, table, key, value);
 }
 
 int store_delete(struct store_txn *t, unsigned table, struct slice key)
@@ -92,7 +158,8 @@ int store_delete(struct store_txn *t, unsigned table, struct slice key)
 	if (!key_fits(key))
 		return ERROR_BAD_REQUEST;
 	MDB_val k = { key.len, (void *)key.data };
-	return write_code(t, WALK(t->store, mdb_del(t->txn, table_dbi(t, table), &k, NULL)));
+	int r = WALK(t->store, row_delete(t, table, &k));
+	return r ? write_code(t, r) : logged(t, LOG_DELETE, table, key, SLICE(NULL, 0));
 }
 
 /* Puts the cursor on the first row with key >= from, or on the last with key <= from. */
@@ -171,5 +238,6 @@ int store_count(struct store_txn *t, unsigned table, uint64_t *ret)
 int store_clear(struct store_txn *t, unsigned table)
 {
 	assert(t->write);
-	return write_code(t, WALK(t->store, mdb_drop(t->txn, table_dbi(t, table), 0)));
+	int r = WALK(t->store, mdb_drop(t->txn, table_dbi(t, table), 0));
+	return r ? write_code(t, r) : logged(t, LOG_CLEAR, table, SLICE(NULL, 0), SLICE(NULL, 0));
 }

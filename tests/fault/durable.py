@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""durable.py BUILD: what the kernel saw. No submit is answered before the fdatasync and the write of the meta page that cover it; an fdatasync that fails is the end of the
+"""durable.py BUILD: what the kernel saw. No submit is answered before the fdatasync of the log record that it is in; an fdatasync that fails is the end of the
 coordinator, nothing after it is acknowledged, its successor serves. Needs strace(1); without the right to trace it is skipped."""
 import os, re, subprocess, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
@@ -19,16 +19,21 @@ def trace(pid, path, *more):
 
 
 def order(path):
-    """The calls that matter, as a word: D data page, S fdatasync, M meta page (an O_DSYNC write to the file's beginning), A something sent to a client."""
-    word = []
+    """The calls that matter, as a word: l a record of the log, s its fdatasync; D a data page, S fdatasync of the data, M the meta page (an O_DSYNC write to the file's beginning);
+    A something sent to a client. A call counts when it has returned."""
+    word, synced = [], {}
     for line in open(path, errors="replace"):
-        if "unfinished" in line and "fdatasync" in line:
-            continue # it counts when it has returned
-        call = re.search(r"\b(fdatasync|fsync|pwrite64|pwritev|writev|write|sendmsg|sendto)\b.*?(data\.mdb|UNIX[^>]*|)>?", line)
+        call = re.search(r"\b(fdatasync|fsync|pwrite64|pwritev|writev|write|sendmsg|sendto)\b", line)
         if not call:
             continue
-        if "data.mdb" in line and call.group(1) in ("fdatasync", "fsync") or "fdatasync resumed" in line:
-            word.append("S")
+        sync, of_log = call.group(1) in ("fdatasync", "fsync"), "commit.log" in line
+        thread = line.split()[0]
+        if sync and "unfinished" in line:
+            synced[thread] = of_log
+        elif sync and ("data.mdb" in line or of_log or "resumed" in line):
+            word.append("s" if synced.pop(thread, of_log) else "S")
+        elif of_log:
+            word.append("l")
         elif "data.mdb" in line:
             offset = re.search(r", (\d+)\)\s+= ", line)
             size = re.search(r"\)\s+= (\d+)", line)
@@ -51,16 +56,16 @@ try:
         sys.exit(0)
     for i in range(20):
         node.troupe("submit", "q", "payload %d" % i)
+    until(lambda: "data.mdb" in open(path, errors="replace").read(), 10, "a checkpoint follows")
     p.terminate()
     p.wait()
     word = order(path)
     tap.note(word[:200])
-    # Between two answers' commits: data and the sync, the meta page, only then an answer.
-    commits = re.findall(r"D+S+M", word)
-    tap.point(len(commits) >= 20, "each of 20 submits has a commit of its own: data, fdatasync, meta page", word)
-    # An answer to a submit is the first thing sent after a commit; nothing of a client's goes out inside one.
-    tap.point(not re.search(r"D+A", re.sub(r"D+S+M", "", word)) and "SA" not in word.replace("SM", "s"), "nothing is sent between the first write of a commit and its meta page", word)
-    tap.point(re.fullmatch(r"A*((D+S+M)A+)+(D*S*M*A*)*", word) is not None, "every commit is followed by its answer", word)
+    tap.point(len(re.findall(r"l+s", word)) >= 20, "each of 20 submits has a commit of its own: a record of the log and its fdatasync", word)
+    tap.point(not re.search(r"l[^s]*A", word), "nothing is sent between the record of a commit and its fdatasync", word)
+    tap.point(re.fullmatch(r"A*(l+sA+)+", re.sub("[DSM]", "", word)) is not None, "every commit is followed by its answer", word)
+    data = re.sub("[lsA]", "", word)
+    tap.point(re.fullmatch(r"(D+SM)+", data) is not None and not re.search(r"D[^M]*l", word), "the data follow: pages, fdatasync, meta page, and no commit meanwhile", word)
 
     with open(node.dir + "/large", "wb") as f:
         f.write(os.urandom(300000))
@@ -69,7 +74,7 @@ try:
     p.terminate()
     p.wait()
     calls = [line for line in open(node.dir + "/trace1", errors="replace") if re.search(r"(fsync|fdatasync|renameat2?)\(", line)]
-    word = "".join("F" if "/blob/tmp-" in line and "fsync(" in line else "R" if "rename" in line else "D" if "/blob>" in line else "C" if "data.mdb" in line else "" for line in calls)
+    word = "".join("F" if "/blob/tmp-" in line and "fsync(" in line else "R" if "rename" in line else "D" if "/blob>" in line else "C" if "commit.log" in line else "" for line in calls)
     tap.point(re.search("FRDC", word) is not None, "a large payload: its file, its name, the folder, and only then the commit that answers", word, "".join(calls))
 
     before = {row["id"] for row in node.rows("list", "--limit", "0")}

@@ -88,16 +88,13 @@ static void image(struct run *r, enum cut how)
 	printf("sync %" PRIu64 ", of %zu writes %s: %s\n", r->n_syncs, disk_pending(r->disk), cut_name(how), text);
 }
 
-/* How many images a sync gets: its share, and at least the two plain ones. */
+/* How many images a sync gets: its share, and at least the two plain ones. Of one write only its sectors can be there or not. */
 static void images(struct run *r, uint64_t share)
 {
+	bool one = disk_pending(r->disk) < 2;
 	image(r, CUT_NOTHING);
-	if (disk_pending(r->disk) < 2) {
-		image(r, CUT_TORN);
-		return;
-	}
-	for (uint64_t i = 1; i < share; i++)
-		image(r, (enum cut)(CUT_ALL + rng_below(&r->rng, N_CUTS - CUT_ALL)));
+	for (uint64_t i = 1; i < share || i < 2; i++)
+		image(r, one ? CUT_TORN : (enum cut)(CUT_ALL + rng_below(&r->rng, N_CUTS - CUT_ALL)));
 }
 
 static uint64_t count_syncs(struct run *r)

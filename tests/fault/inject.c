@@ -125,6 +125,7 @@ int openat64(int dir, const char *path, int flags, ...)
 	return openat(dir, path, flags, m);
 }
 int rename(const char *from, const char *to) { return waits(CALL_RENAME) && path_counts(to) && fails(CALL_RENAME) ? -1 : (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to); }
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags) { return waits(CALL_RENAME) && path_counts(to) && fails(CALL_RENAME) ? -1 : (int)syscall(SYS_renameat2, a, from, b, to, flags); }
 int renameat(int a, const char *from, int b, const char *to) { return waits(CALL_RENAME) && fails(CALL_RENAME) ? -1 : (int)syscall(SYS_renameat, a, from, b, to); }
 int mkdirat(int dir, const char *path, mode_t m) { return fails(CALL_MKDIR) ? -1 : (int)syscall(SYS_mkdirat, dir, path, m); }
 int mkdir(const char *path, mode_t m) { return mkdirat(AT_FDCWD, path, m); }

@@ -141,7 +141,7 @@ def run(fn, die=0):
 def _():
     def go(node):
         live(node, 300 if LONG else 60, True)
-        status, text, counts = images(node, 30000 if LONG else 400)
+        status, text, counts = images(node, 30000 if LONG else 600)
         lies, lied, wrong = images(node, 60, "lie")
         return status == 0 and counts[1] > 500 and counts[3] > 100 and counts[5] > 20 and lies == 1 and wrong[6] > 0, text, "on a disk that lies:", lied
     return run(go)
@@ -151,7 +151,7 @@ def _():
 def _():
     def go(node):
         live(node, 150 if LONG else 40, False)
-        status, text, counts = images(node, 10000 if LONG else 250)
+        status, text, counts = images(node, 10000 if LONG else 350)
         return status == 0 and counts[1] > 200 and counts[3] > 50, text
     return run(go, die=7)
 

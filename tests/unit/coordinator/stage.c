@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "actors/coordinator/grow.h"
+#include "common/base/cleanup.h"
 #include "common/base/clock.h"
 #include "common/wire/codec.h"
 
+#define LOG_LEAST 8192u
 #define MUST(x) do { if (!(x)) { fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x); abort(); } } while (0)
 
 /* --- the coordinator --- */
@@ -27,7 +29,7 @@ static void policy_fill(struct stage *s, Troupe__QueuePolicy *p, const char *nam
 
 static int try_open(struct stage *s, struct error *e)
 {
-	struct store_config config = { .dir = s->dir, .tables = ledger_tables, .version = LEDGER_VERSION, .map_first = s->map_first, .map_max = 1u << 30 };
+	struct store_config config = { .dir = s->dir, .tables = ledger_tables, .version = LEDGER_VERSION, .log = s->log_bytes, .map_first = s->map_first, .map_max = 1u << 30 };
 	int r = store_open(&config, &s->store, e);
 	if (r)
 		return r;
@@ -71,6 +73,7 @@ struct stage *stage_prepare(uint64_t seed)
 	s->now_ms = STAGE_NOW_MS;
 	s->wall_ms = STAGE_WALL_MS;
 	s->map_first = 16u << 20;
+	s->log_bytes = LOG_LEAST << seed % 5 * 2; /* small ones: checkpoints are as frequent as everything else */
 	/* Memory, where there is some: nobody cuts the power here. */
 	snprintf(s->dir, sizeof s->dir, "%s/troupe-stage-XXXXXX", stat("/dev/shm", &st) == 0 && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	MUST(mkdtemp(s->dir));
@@ -155,10 +158,10 @@ static void blobs_remove(const struct stage *s)
 
 struct stage *stage_free(struct stage *s)
 {
-	static const char *const files[] = { "data.mdb", "lock.mdb" };
+	static const char *const files[] = { "data.mdb", "lock.mdb", "commit.log" };
 	char path[128];
 	close_all(s);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < ELEMENTS(files); i++) {
 		snprintf(path, sizeof path, "%s/%s", s->dir, files[i]);
 		unlink(path);
 	}
@@ -294,6 +297,8 @@ void stage_commit(struct stage *s)
 	}
 	MUST(turn_fake_commit(s->fake) == 0);
 	coordinator_def.on_commit(s->c);
+	if (store_checkpoint_at(s->store) == 0) /* the other reason, a time, would make two plays differ */
+		MUST(store_checkpoint(s->store) == 0);
 }
 
 /* --- in one call --- */

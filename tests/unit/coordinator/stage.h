@@ -25,7 +25,7 @@ struct stage {
 	struct coordinator *c;
 	const struct outside_eye *eye; /* of the next coordinator that opens; NULL: it sees no processes */
 	uint64_t now_ms, wall_ms, seed;
-	size_t map_first;              /* of the store; 16 MiB. It grows by turns only: one that needs more at once fails */
+	size_t map_first, log_bytes;   /* of the store; 16 MiB, of which a turn can need a fifth at once, and 8 KiB to 2 MiB by the seed */
 	uint64_t wake_at_ms;           /* TIME_NEVER: nothing is wished */
 	struct sent *sent;             /* of the last committed turn */
 	size_t n_sent, room_sent;

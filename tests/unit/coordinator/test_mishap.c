@@ -186,6 +186,7 @@ static void damage_first(const char *table)
 	MDB_cursor *at;
 	MDB_val k, v;
 	char copy[64];
+	ck_assert_int_eq(store_checkpoint(s->store), 0);
 	stage_crash(s);
 	ck_assert_int_eq(mdb_env_create(&env), 0);
 	ck_assert_int_eq(mdb_env_set_maxdbs(env, 32), 0);

@@ -1,4 +1,4 @@
-/* The store against a real LMDB in a private directory. */
+/* The store against a real LMDB in a private directory, without and with a log in front of it. */
 #include "tests/suite.h"
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +14,8 @@
 
 enum { ROWS, META };
 static const char *const tables[] = { "rows", "meta", NULL };
-static char top[64], dir[96], file[112];
+static char top[64], dir[96], file[112], log_file[112];
+static size_t log_bytes;
 
 static void setup(void)
 {
@@ -22,6 +23,13 @@ static void setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(top));
 	snprintf(dir, sizeof dir, "%s/state/one", top);
 	snprintf(file, sizeof file, "%s/data.mdb", dir);
+	snprintf(log_file, sizeof log_file, "%s/commit.log", dir);
+}
+
+static void setup_with_log(void)
+{
+	setup();
+	log_bytes = 16 << 10;
 }
 
 static void teardown(void)
@@ -29,6 +37,7 @@ static void teardown(void)
 	char path[160];
 	snprintf(path, sizeof path, "%s/lock.mdb", dir);
 	unlink(path);
+	unlink(log_file);
 	unlink(file);
 	rmdir(dir);
 	snprintf(path, sizeof path, "%s/state", top);
@@ -38,7 +47,7 @@ static void teardown(void)
 
 static struct store *open_with(uint32_t version, size_t map_first, size_t map_max)
 {
-	struct store_config c = { .dir = dir, .tables = tables, .version = version, .map_first = map_first, .map_max = map_max };
+	struct store_config c = { .dir = dir, .tables = tables, .version = version, .log = log_bytes, .map_first = map_first, .map_max = map_max };
 	struct store *s = NULL;
 	struct error e = { 0 };
 	int r = store_open(&c, &s, &e);
@@ -48,7 +57,7 @@ static struct store *open_with(uint32_t version, size_t map_first, size_t map_ma
 
 static int open_code(uint32_t version, struct error *e)
 {
-	struct store_config c = { .dir = dir, .tables = tables, .version = version, .map_first = 1 << 20, .map_max = 1 << 24 };
+	struct store_config c = { .dir = dir, .tables = tables, .version = version, .log = log_bytes, .map_first = 1 << 20, .map_max = 1 << 24 };
 	struct store *s = NULL;
 	int r = store_open(&c, &s, e);
 	if (!r)
@@ -227,6 +236,13 @@ START_TEST(seek_and_scan_go_both_ways_from_any_place)
 }
 END_TEST
 
+/* With all that it has in the data. */
+static void leave(struct store *s)
+{
+	ck_assert_int_eq(store_checkpoint(s), 0);
+	store_close(s);
+}
+
 /* Changes one byte of the text, in every page of the file where it stands: some are old versions of the page. */
 static void damage(const char *text, size_t offset)
 {
@@ -251,7 +267,7 @@ START_TEST(a_byte_that_changed_in_a_value_is_an_error_and_never_a_wrong_row)
 		struct store *s = open_with(1, 0, 0);
 		ck_assert_int_eq(put_commit(s, 1, text, sizeof text - 1), 0);
 		ck_assert_int_eq(put_commit(s, 2, "untouched", 9), 0);
-		store_close(s);
+		leave(s);
 		damage(text, offset);
 
 		s = open_with(1, 0, 0);
@@ -268,6 +284,7 @@ START_TEST(a_byte_that_changed_in_a_value_is_an_error_and_never_a_wrong_row)
 		store_read_end(t);
 		store_close(s);
 		unlink(file);
+		unlink(log_file);
 	}
 }
 END_TEST
@@ -280,7 +297,7 @@ START_TEST(a_value_under_another_key_than_its_own_is_an_error)
 	ck_assert_int_eq(store_begin(s, &t), 0);
 	ck_assert_int_eq(store_put(t, ROWS, SLICE("KEYA", 4), SLICE("value", 5)), 0);
 	ck_assert_int_eq(store_commit(t), 0);
-	store_close(s);
+	leave(s);
 	damage("KEYA", 3);
 	s = open_with(1, 0, 0);
 	uint32_t changed;
@@ -416,6 +433,7 @@ START_TEST(a_full_store_refuses_writes_and_goes_on_when_rows_are_deleted)
 		ck_assert_uint_lt(++n, 100);
 	uint64_t room, more;
 	ck_assert_int_eq(r, ERROR_STORE);
+	ck_assert_int_eq(store_checkpoint(s), 0);
 	ck_assert_int_eq(store_room(s, &room), 0);
 	ck_assert_uint_lt(room, 64 * 1024);
 	ck_assert_int_eq(get_copy(s, n, out, sizeof out), ERROR_NOT_FOUND);
@@ -428,7 +446,8 @@ START_TEST(a_full_store_refuses_writes_and_goes_on_when_rows_are_deleted)
 		ck_assert_int_eq(store_delete(t, ROWS, number_key(i, key)), 0);
 	ck_assert_int_eq(store_commit(t), 0);
 	for (uint32_t i = 0; i < 3; i++) /* freed pages come back one commit later */
-		r = put_commit(s, 1000 + i, "small", 5);
+		if (!(r = put_commit(s, 1000 + i, "small", 5)))
+			r = store_checkpoint(s);
 	ck_assert_int_eq(r, 0);
 	ck_assert_int_eq(store_room(s, &more), 0);
 	ck_assert_uint_gt(more, room + 32 * 1024);
@@ -523,6 +542,36 @@ START_TEST(a_writer_killed_in_the_middle_of_a_transaction_leaves_the_last_commit
 }
 END_TEST
 
+/* LMDB counts the pages that it took and gave back in one transaction, and does not write them. */
+START_TEST(rows_of_many_pages_that_come_and_go_leave_a_file_that_is_taken_for_whole_and_half_of_it_is_not)
+{
+	static char value[100000];
+	struct error e = { 0 };
+	for (uint32_t round = 0; round < 8; round++) {
+		struct store *s = open_with(1, 1 << 20, 1 << 24);
+		for (uint32_t i = 0; i <= round % 3; i++)
+			ck_assert_int_eq(put_commit(s, i, value, 12000 * (size_t)(round + 1)), 0);
+		struct store_txn *t;
+		uint8_t key[4];
+		ck_assert_int_eq(store_begin(s, &t), 0);
+		for (uint32_t i = 0; i <= round % 3; i++)
+			ck_assert_int_eq(store_delete(t, ROWS, number_key(i, key)), 0);
+		ck_assert_int_eq(store_commit(t), 0);
+		leave(s);
+		ck_assert_msg(open_code(1, &e) == 0, "%s", e.text);
+	}
+	struct store *s = open_with(1, 1 << 20, 1 << 24);
+	for (uint32_t i = 0; i < 100; i++)
+		ck_assert_int_eq(put_commit(s, i, value, 3000), 0);
+	leave(s);
+	struct stat st;
+	ck_assert_int_eq(stat(file, &st), 0);
+	ck_assert_int_eq(truncate(file, st.st_size / 2), 0);
+	ck_assert_int_eq(open_code(1, &e), ERROR_CORRUPT);
+	ck_assert_ptr_nonnull(strstr(e.text, "cut short"));
+}
+END_TEST
+
 START_TEST(keys_sort_as_their_numbers)
 {
 	static const uint64_t n[] = { 0, 1, 255, 256, 65535, 1ull << 32, UINT64_MAX };
@@ -539,11 +588,10 @@ START_TEST(keys_sort_as_their_numbers)
 }
 END_TEST
 
-static Suite *store_suite(void)
+static TCase *both(const char *name, void (*begin)(void))
 {
-	Suite *s = suite_create("store");
-	TCase *c = tcase_create("store");
-	tcase_add_checked_fixture(c, setup, teardown);
+	TCase *c = tcase_create(name);
+	tcase_add_checked_fixture(c, begin, teardown);
 	tcase_set_timeout(c, 30);
 	tcase_add_test(c, a_committed_row_is_there_after_the_store_is_opened_again);
 	tcase_add_test(c, the_directory_is_private_and_no_descriptor_survives_an_exec);
@@ -559,10 +607,19 @@ static Suite *store_suite(void)
 	tcase_add_test(c, the_map_grows_past_its_first_size_between_transactions);
 	tcase_add_test(c, one_transaction_larger_than_the_map_fails_whole_and_fits_the_next_time);
 	tcase_add_test(c, a_full_store_refuses_writes_and_goes_on_when_rows_are_deleted);
-	tcase_add_test(c, a_view_keeps_its_slices_while_a_transaction_writes_and_grows_nothing);
+	tcase_add_test(c, rows_of_many_pages_that_come_and_go_leave_a_file_that_is_taken_for_whole_and_half_of_it_is_not);
 	tcase_add_test(c, a_writer_killed_in_the_middle_of_a_transaction_leaves_the_last_commit);
-	tcase_add_test(c, keys_sort_as_their_numbers);
-	suite_add_tcase(s, c);
+	return c;
+}
+
+static Suite *store_suite(void)
+{
+	Suite *s = suite_create("store");
+	TCase *plain = both("store", setup);
+	tcase_add_test(plain, a_view_keeps_its_slices_while_a_transaction_writes_and_grows_nothing);
+	tcase_add_test(plain, keys_sort_as_their_numbers);
+	suite_add_tcase(s, plain);
+	suite_add_tcase(s, both("store with a log", setup_with_log));
 	return s;
 }
 
