@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/base/clock.h"
+#include "common/store/store.h"
 
 #define CLIENTS_MAX 16
 #define CHUNK_MAX 1000
@@ -84,16 +85,21 @@ static uint64_t finished(const struct counts *c)
 	return n;
 }
 
-/* Of the coordinator's store so far. */
+/* Of the coordinator so far, as its store's last checkpoint numbers them. */
 static uint64_t commits(const struct bench_node *n)
 {
 	char dir[160];
 	MDB_env *env;
-	MDB_envinfo info;
+	MDB_txn *txn;
+	MDB_dbi own;
+	MDB_val key = { strlen("log"), (void *)"log" }, place;
 	snprintf(dir, sizeof(dir), "%s/state/actors/coordinator/main", n->dir);
-	MUST(mdb_env_create(&env) == 0 && mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0 && mdb_env_info(env, &info) == 0);
+	MUST(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 1) == 0 && mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0 && mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0);
+	MUST(mdb_dbi_open(txn, "_store", 0, &own) == 0 && mdb_get(txn, own, &key, &place) == 0 && place.mv_size >= 16);
+	uint64_t seq = key_read_u64((const uint8_t *)place.mv_data + 8);
+	mdb_txn_abort(txn);
 	mdb_env_close(env);
-	return info.me_last_txnid;
+	return seq;
 }
 
 static double workers_cpu_s(const struct bench_node *n, unsigned workers)
@@ -131,20 +137,24 @@ static void crew_apart(int fd, void *ctx)
 	a->crew->run(a->n, a->crew->ctx, fd);
 }
 
-/* Of a pool's workers, or of the process that is all workers. */
-static double workers_s(const struct bench_node *n, unsigned workers, pid_t crew)
+struct crews { unsigned n; pid_t pids[LOAD_CREWS_MAX]; };
+
+/* Of a pool's workers, or of the processes that are all workers. */
+static double workers_s(const struct bench_node *n, unsigned workers, const struct crews *crews)
 {
-	return crew ? process_cpu_s(crew) : workers_cpu_s(n, workers);
+	return crews->n ? sum_cpu_s(crews->pids, crews->n) : workers_cpu_s(n, workers);
 }
 
-static pid_t crew_start(const struct bench_node *n, const struct load_crew *crew)
+static void crews_start(const struct bench_node *n, const struct load_crew *crew, struct crews *ret)
 {
 	struct apart a = { n, crew };
 	char up;
 	int fd;
-	pid_t pid = bench_apart(crew_apart, &a, &fd);
-	MUST(read_whole(fd, &up, 1));
-	return pid; /* fd stays open: it ends with us */
+	MUST(crew->processes >= 1 && crew->processes <= LOAD_CREWS_MAX);
+	for (ret->n = 0; ret->n < crew->processes; ret->n++) {
+		ret->pids[ret->n] = bench_apart(crew_apart, &a, &fd);
+		MUST(read_whole(fd, &up, 1)); /* fd stays open: it ends with us */
+	}
 }
 
 struct load_result load_run(struct load_shape s, bool together, double seconds)
@@ -155,7 +165,7 @@ struct load_result load_run(struct load_shape s, bool together, double seconds)
 struct load_result load_run_crew(struct load_shape s, bool together, double seconds, const struct load_crew *crew)
 {
 	struct bench_node n;
-	pid_t crew_pid = 0;
+	struct crews crews = { 0 };
 	struct counts *counts = bench_shared(sizeof(*counts));
 	pid_t clients[CLIENTS_MAX];
 	char pool[512] = "";
@@ -163,7 +173,7 @@ struct load_result load_run_crew(struct load_shape s, bool together, double seco
 		load_pool(s, pool, sizeof(pool));
 	node_start(&n, crew ? "queue \"noop\" { }\nqueue \"other\" { }" : "queue \"noop\" { }", pool, false);
 	if (crew)
-		crew_pid = crew_start(&n, crew);
+		crews_start(&n, crew, &crews);
 	for (unsigned i = 0; i < s.n; i++)
 		if ((clients[i] = bench_child()) == 0)
 			client_loop(&n, counts, i, s, together, crew ? 0 : s.n);
@@ -172,17 +182,17 @@ struct load_result load_run_crew(struct load_shape s, bool together, double seco
 
 	pass(WARM_S);
 	pid_t coordinator = node_child(&n, "coordinator:main");
-	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_s(&n, s.n, crew_pid), cu = sum_cpu_s(clients, s.n);
+	double from_us = now_us(), co = process_cpu_s(coordinator), wo = workers_s(&n, s.n, &crews), cu = sum_cpu_s(clients, s.n);
 	uint64_t from = finished(counts), from_commit = commits(&n);
 	pass(seconds);
 	double tasks = (double)(finished(counts) - from), us = now_us() - from_us, turns = (double)(commits(&n) - from_commit);
 	co = process_cpu_s(coordinator) - co;
-	wo = workers_s(&n, s.n, crew_pid) - wo;
+	wo = workers_s(&n, s.n, &crews) - wo;
 	cu = sum_cpu_s(clients, s.n) - cu;
 	for (unsigned i = 0; i < s.n; i++)
 		bench_reap(clients[i]);
-	if (crew)
-		bench_reap(crew_pid);
+	for (unsigned i = 0; i < crews.n; i++)
+		bench_reap(crews.pids[i]);
 	node_stop(&n);
 	munmap(counts, sizeof(*counts));
 	MUST(tasks > 0 && turns > 0);

@@ -15,9 +15,10 @@ struct load_result { double rate, batch, coordinator_us, workers_us, clients_us;
 /* For so long, after a while that is not counted. together: a client submits all that it may at this moment in one Submit, otherwise each task alone. The caller has opened
  * no client. */
 struct load_result load_run(struct load_shape s, bool together, double seconds);
-/* The same without a pool: workers are what crew runs in a process apart, which says by one byte to up_fd that they are there. There is a second queue, "other". workers_us is the CPU of
- * that process. */
-struct load_crew { void (*run)(const struct bench_node *n, void *ctx, int up_fd); void *ctx; };
+/* The same without a pool: workers are what crew runs in processes apart, each of which says by one byte to up_fd that they are there. There is a second queue, "other". workers_us is the CPU
+ * of those processes. */
+#define LOAD_CREWS_MAX 16u
+struct load_crew { void (*run)(const struct bench_node *n, void *ctx, int up_fd); void *ctx; unsigned processes; };
 struct load_result load_run_crew(struct load_shape s, bool together, double seconds, const struct load_crew *crew);
 /* The pool of such a node, in the words of troupe.conf(5): "noop", serving the queue "noop". */
 void load_pool(struct load_shape s, char *ret, size_t size);

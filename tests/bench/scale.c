@@ -23,7 +23,7 @@ static void workers_round(const struct plan *p, unsigned round)
 		struct attached what = attached_crews[i].what;
 		if (!bench_wants(p->o, attached_crews[i].row))
 			continue;
-		struct load_result r = load_run_crew(clients, true, p->o->seconds, &(struct load_crew){ attached_run, &what });
+		struct load_result r = load_run_crew(clients, true, p->o->seconds, &(struct load_crew){ attached_run, &what, 1 });
 		bench_progress("round %u of %u, %s: %.0f tasks/s", round + 1, p->o->rounds, attached_crews[i].row, r.rate);
 		report_add(p->workers, "rate, tasks/s", attached_crews[i].row, r.rate);
 		report_add(p->workers, "CPU of the coordinator, us a task", attached_crews[i].row, r.coordinator_us);

@@ -2,6 +2,7 @@
  * as e2e measures it. */
 #include <stdio.h>
 #include "common/base/cleanup.h"
+#include "tests/bench/attached.h"
 #include "tests/bench/load.h"
 #include "tests/bench/peers/limit.h"
 #include "tests/bench/peers/ways.h"
@@ -13,34 +14,39 @@
 #define PIPELINE "the bare pipeline"
 #define TOGETHER "Troupe, submits of what may be on its way"
 #define ONE_BY_ONE "Troupe, one task a submit"
+#define ATTACHED "Troupe, the same, workers that attach"
 
 static const struct load_shape shapes[] = { { 1, 256, AT_ONCE }, { 1, 1024, AT_ONCE }, { 4, 256, AT_ONCE }, { 4, 1024, AT_ONCE } };
 static struct raw_pattern patterns[ELEMENTS(shapes)];
 
 struct plan { const struct bench_options *o; const struct way *ways[WAYS_MAX]; unsigned n_ways; struct report *report, *disk; };
 
-/* The i-th row of a shape: two limits, the node twice, then the peers. */
+#define OURS 5u
+
+/* The i-th row of a shape: two limits, the node with programs of a pool, and with workers that speak its protocol themselves, as the consumers of the peers do, then the peers. */
 static const char *row_name(const struct plan *p, unsigned i)
 {
-	static const char *const ours[] = { LMDB, PIPELINE, TOGETHER, ONE_BY_ONE };
-	return i < ELEMENTS(ours) ? ours[i] : p->ways[i - ELEMENTS(ours)]->name;
+	static const char *const ours[] = { LMDB, PIPELINE, TOGETHER, ATTACHED, ONE_BY_ONE };
+	return i < ELEMENTS(ours) ? ours[i] : p->ways[i - OURS]->name;
 }
 
 static double row_run(const struct plan *p, unsigned i, unsigned shape)
 {
 	struct load_shape s = shapes[shape];
+	struct attached what = { .n = 1, .slots = AT_ONCE };
 	switch (i) {
 	case 0: return limit_run(&patterns[shape], s.outstanding, p->o->seconds / 2);
 	case 1: return pipeline_run(&transport_raw, s.n, s.outstanding, p->o->seconds).rate;
 	case 2: return load_run(s, true, p->o->seconds).rate;
-	case 3: return load_run(s, false, p->o->seconds).rate;
-	default: return way_run(p->ways[i - 4], s.n, s.outstanding, p->o->seconds);
+	case 3: return load_run_crew(s, true, p->o->seconds, &(struct load_crew){ attached_run, &what, s.n }).rate;
+	case 4: return load_run(s, false, p->o->seconds).rate;
+	default: return way_run(p->ways[i - OURS], s.n, s.outstanding, p->o->seconds);
 	}
 }
 
 static void round_run(const struct plan *p, unsigned round)
 {
-	unsigned n = 4 + p->n_ways;
+	unsigned n = OURS + p->n_ways;
 	report_add(p->disk, "the disk", "fdatasync of an append, p50", barrier_us());
 	for (unsigned k = 0; k < ELEMENTS(shapes); k++) {
 		char in_case[64];
