@@ -35,7 +35,7 @@ static size_t place_make(const struct store *s, uint64_t seq, uint8_t out[static
 
 static int place_put(struct store *s, MDB_txn *txn, uint64_t seq)
 {
-	uint8_t place[PLACE_MAX];
+	uint8_t place[PLACE_MAX] = { 0 };
 	return store_row_put(txn, s->own, SLICE_STR(OWN_LOG), SLICE(place, place_make(s, seq, place)));
 }
 
@@ -58,15 +58,27 @@ bool place_read(struct slice value, struct place *ret)
 
 /* --- the open transaction --- */
 
+static int operation(MDB_txn *txn, enum log_op op, MDB_dbi dbi, struct slice key, struct slice value)
+{
+	MDB_val k = { key.len, (void *)key.data };
+	switch (op) {
+	case LOG_PUT:
+		return store_row_put(txn, dbi, key, value);
+	case LOG_DELETE:
+		return mdb_del(txn, dbi, &k, NULL);
+	case LOG_CLEAR:
+		return mdb_drop(txn, dbi, 0);
+	}
+	return MDB_CORRUPTED;
+}
+
 static int apply(void *ctx, enum log_op op, unsigned table, struct slice key, struct slice value)
 {
 	struct store *s = ctx;
 	if (table != STORE_OWN && table >= s->n_log_tables)
 		return ERROR_CORRUPT;
-	MDB_dbi dbi = table == STORE_OWN ? s->own : s->log_tables[table];
-	MDB_val k = { key.len, (void *)key.data };
 	s->n_ops++;
-	int r = op == LOG_PUT ? WALK(s, store_row_put(s->write.txn, dbi, key, value)) : op == LOG_DELETE ? WALK(s, mdb_del(s->write.txn, dbi, &k, NULL)) : WALK(s, mdb_drop(s->write.txn, dbi, 0));
+	int r = WALK(s, operation(s->write.txn, op, table == STORE_OWN ? s->own : s->log_tables[table], key, value));
 	if (r == MDB_MAP_FULL)
 		s->grow = true;
 	return r == MDB_NOTFOUND ? 0 : store_code(r);
@@ -184,7 +196,7 @@ static int save(struct store *s)
 static int map_shrink(struct store *s)
 {
 	MDB_envinfo info;
-	if (s->map <= s->map_max || s->view.live)
+	if (s->map <= s->map_max)
 		return 0;
 	int r = mdb_env_set_mapsize(s->env, s->map_max);
 	if (!r)

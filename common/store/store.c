@@ -358,7 +358,7 @@ int store_grow(struct store *s)
 {
 	MDB_envinfo info;
 	MDB_stat st;
-	if (s->map >= s->map_max || s->write.txn || s->view.live)
+	if (s->map >= s->map_max || s->write.txn || (s->view.live && !s->log)) /* with a log a view ends with the transaction that it sees */
 		return 0;
 	int r = mdb_env_info(s->env, &info);
 	if (!r && !s->grow) {
