@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/base/crc32c.h"
+#include "common/store/store.h"
 
 #define KEY_MAX 64u
 #define MAP ((size_t)16 << 30)
@@ -40,13 +41,17 @@ struct raw_snapshot *raw_look(const struct bench_node *n)
 	MDB_dbi main, dbi;
 	MDB_cursor *cursor;
 	MDB_val name, value;
+	struct error e;
 	struct raw_snapshot *s = calloc(1, sizeof(*s));
 	snprintf(dir, sizeof(dir), "%s/state/actors/coordinator/main", n->dir);
+	MUST(store_settle(dir, &e) == 0); /* what is still in the log */
 	MUST(s && mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, RAW_TABLES) == 0);
 	MUST(mdb_env_open(env, dir, MDB_RDONLY, 0600) == 0);
 	MUST(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) == 0);
 	MUST(mdb_dbi_open(txn, NULL, 0, &main) == 0 && mdb_cursor_open(txn, main, &cursor) == 0);
 	while (mdb_cursor_get(cursor, &name, &value, MDB_NEXT) == 0) {
+		if (*(const char *)name.mv_data == '_') /* the store's own */
+			continue;
 		MUST(s->n_tables < RAW_TABLES && name.mv_size < sizeof(s->names[0]));
 		memcpy(s->names[s->n_tables], name.mv_data, name.mv_size);
 		MUST(mdb_dbi_open(txn, s->names[s->n_tables], 0, &dbi) == 0);
