@@ -137,15 +137,13 @@ static void crew_apart(int fd, void *ctx)
 	a->crew->run(a->n, a->crew->ctx, fd);
 }
 
-struct crews { unsigned n; pid_t pids[LOAD_CREWS_MAX]; };
-
 /* Of a pool's workers, or of the processes that are all workers. */
-static double workers_s(const struct bench_node *n, unsigned workers, const struct crews *crews)
+static double workers_s(const struct bench_node *n, unsigned workers, const struct load_crews *crews)
 {
 	return crews->n ? sum_cpu_s(crews->pids, crews->n) : workers_cpu_s(n, workers);
 }
 
-static void crews_start(const struct bench_node *n, const struct load_crew *crew, struct crews *ret)
+void load_crews_start(const struct bench_node *n, const struct load_crew *crew, struct load_crews *ret)
 {
 	struct apart a = { n, crew };
 	char up;
@@ -157,6 +155,13 @@ static void crews_start(const struct bench_node *n, const struct load_crew *crew
 	}
 }
 
+void load_crews_stop(struct load_crews *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		bench_reap(c->pids[i]);
+	c->n = 0;
+}
+
 struct load_result load_run(struct load_shape s, bool together, double seconds)
 {
 	return load_run_crew(s, together, seconds, NULL);
@@ -165,7 +170,7 @@ struct load_result load_run(struct load_shape s, bool together, double seconds)
 struct load_result load_run_crew(struct load_shape s, bool together, double seconds, const struct load_crew *crew)
 {
 	struct bench_node n;
-	struct crews crews = { 0 };
+	struct load_crews crews = { 0 };
 	struct counts *counts = bench_shared(sizeof(*counts));
 	pid_t clients[CLIENTS_MAX];
 	char pool[512] = "";
@@ -173,7 +178,7 @@ struct load_result load_run_crew(struct load_shape s, bool together, double seco
 		load_pool(s, pool, sizeof(pool));
 	node_start(&n, crew ? "queue \"noop\" { }\nqueue \"other\" { }" : "queue \"noop\" { }", pool, false);
 	if (crew)
-		crews_start(&n, crew, &crews);
+		load_crews_start(&n, crew, &crews);
 	for (unsigned i = 0; i < s.n; i++)
 		if ((clients[i] = bench_child()) == 0)
 			client_loop(&n, counts, i, s, together, crew ? 0 : s.n);
@@ -191,8 +196,7 @@ struct load_result load_run_crew(struct load_shape s, bool together, double seco
 	cu = sum_cpu_s(clients, s.n) - cu;
 	for (unsigned i = 0; i < s.n; i++)
 		bench_reap(clients[i]);
-	for (unsigned i = 0; i < crews.n; i++)
-		bench_reap(crews.pids[i]);
+	load_crews_stop(&crews);
 	node_stop(&n);
 	munmap(counts, sizeof(*counts));
 	MUST(tasks > 0 && turns > 0);

@@ -19,6 +19,10 @@ struct load_result load_run(struct load_shape s, bool together, double seconds);
  * of those processes. */
 #define LOAD_CREWS_MAX 16u
 struct load_crew { void (*run)(const struct bench_node *n, void *ctx, int up_fd); void *ctx; unsigned processes; };
+struct load_crews { unsigned n; pid_t pids[LOAD_CREWS_MAX]; };
+/* They are attached when it returns. */
+void load_crews_start(const struct bench_node *n, const struct load_crew *crew, struct load_crews *ret);
+void load_crews_stop(struct load_crews *c);
 struct load_result load_run_crew(struct load_shape s, bool together, double seconds, const struct load_crew *crew);
 /* The pool of such a node, in the words of troupe.conf(5): "noop", serving the queue "noop". */
 void load_pool(struct load_shape s, char *ret, size_t size);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/base/cleanup.h"
+#include "tests/bench/attached.h"
 #include "tests/bench/load.h"
 #include "tests/bench/peers/ways.h"
 #include "tests/bench/pipeline.h"
@@ -21,30 +22,36 @@
 
 /* --- the node --- */
 
-static void node_drain(struct load_shape s, size_t tasks, double *ret)
+/* crew: NULL where a pool does the tasks. */
+static void node_drain(struct load_shape s, const struct load_crew *crew, size_t tasks, double *ret)
 {
 	static struct bench_node node;
-	char pool[512];
-	load_pool(s, pool, sizeof(pool));
+	struct load_crews crews = { 0 };
+	char pool[512] = "";
+	if (!crew)
+		load_pool(s, pool, sizeof(pool));
 	node_start(&node, "queue \"noop\" { }", pool, false);
+	if (crew)
+		load_crews_start(&node, crew, &crews);
 	struct client *c = node_client(&node, NULL, NULL);
-	node_workers_await(c, s.n, 0);
+	node_workers_await(c, crew ? 0 : s.n, 0);
 	queue_order(c, "noop", TROUPE__QUEUE_ORDER__OP__PAUSE);
 	queue_fill(c, "noop", 0, tasks, NULL, NULL);
 	double from_us = now_us();
 	queue_order(c, "noop", TROUPE__QUEUE_ORDER__OP__RESUME);
 	*ret = (double)tasks / (queue_await(c, "noop", tasks) - from_us) * 1e6;
 	client_close(c);
+	load_crews_stop(&crews);
 	node_stop(&node);
 }
 
 /* In a process apart: a client's threads do not survive a fork, and there are more to come. */
-static double node_apart(struct load_shape s, size_t tasks)
+static double node_apart(struct load_shape s, const struct load_crew *crew, size_t tasks)
 {
 	double *rate = bench_shared(sizeof(*rate));
 	pid_t pid = bench_child();
 	if (pid == 0) {
-		node_drain(s, tasks, rate);
+		node_drain(s, crew, tasks, rate);
 		_exit(0);
 	}
 	bench_await(pid);
@@ -87,11 +94,15 @@ static void said(const struct plan *p, unsigned round, const char *in_case, cons
 
 static void drains(const struct plan *p, unsigned round)
 {
-	static const char pipeline[] = "the bare pipeline, 4 + 4, 1,024 outstanding", node[] = "Troupe";
+	static const char pipeline[] = "the bare pipeline, 4 + 4, 1,024 outstanding", node[] = "Troupe", attached[] = "Troupe, workers that attach";
+	struct attached what = { .n = 1, .slots = AT_ONCE };
+	const struct load_crew crew = { attached_run, &what, WORKERS };
 	if (bench_wants(p->o, pipeline))
 		said(p, round, DRAIN, pipeline, pipeline_run(&transport_raw, WORKERS, OUTSTANDING, 1).rate);
 	if (bench_wants(p->o, node))
-		said(p, round, DRAIN, node, node_apart((struct load_shape){ WORKERS, OUTSTANDING, AT_ONCE }, p->o->tasks));
+		said(p, round, DRAIN, node, node_apart((struct load_shape){ WORKERS, OUTSTANDING, AT_ONCE }, NULL, p->o->tasks));
+	if (bench_wants(p->o, attached))
+		said(p, round, DRAIN, attached, node_apart((struct load_shape){ WORKERS, OUTSTANDING, AT_ONCE }, &crew, p->o->tasks));
 	for (unsigned i = 0; i < p->n_ways; i++) {
 		const struct way *w = p->ways[(i + round) % p->n_ways];
 		if (bench_wants(p->o, w->name))
@@ -106,7 +117,7 @@ static void processes(const struct plan *p, unsigned round)
 	if (bench_wants(p->o, spawn))
 		said(p, round, EXEC, spawn, spawn_run(1));
 	if (bench_wants(p->o, node))
-		said(p, round, EXEC, node, node_apart((struct load_shape){ LANES, 0, 0 }, tasks));
+		said(p, round, EXEC, node, node_apart((struct load_shape){ LANES, 0, 0 }, NULL, tasks));
 	if (p->parallel && bench_wants(p->o, parallel))
 		said(p, round, EXEC, parallel, parallel_run(tasks / 4));
 }
