@@ -20,7 +20,7 @@
 #define BIG 0x01u          /* a node whose data lie in pages of their own */
 #define DEPTH_MAX 32u
 
-struct tail { int fd; uint64_t from, to, n_free; uint8_t *is_free; };
+struct tail { int fd; uint64_t from, to, n_free, n_left; uint8_t *is_free; }; /* n_left: pages that a sound list can still have */
 
 static bool page_read(int fd, uint64_t number, void *out, size_t len)
 {
@@ -56,7 +56,7 @@ static bool big_take(struct tail *t, uint64_t page, size_t len)
 static bool walk(struct tail *t, uint64_t number, unsigned depth)
 {
 	uint8_t page[PAGE];
-	if (depth > DEPTH_MAX || !page_read(t->fd, number, page, sizeof page) || u64(page) != number)
+	if (depth > DEPTH_MAX || t->n_left-- == 0 || !page_read(t->fd, number, page, sizeof page) || u64(page) != number)
 		return false;
 	uint32_t flags = u16(page + 10), lower = u16(page + 12);
 	if (!(flags & (IS_BRANCH | IS_LEAF)) || lower < HEAD || lower > PAGE)
@@ -98,7 +98,7 @@ bool store_tail_is_free(int fd, uint64_t size)
 	if (!first && !second)
 		return false;
 	const uint8_t *m = !second || (first && u64(meta[0] + META_LAST + 8) > u64(meta[1] + META_LAST + 8)) ? meta[0] : meta[1];
-	struct tail t = { .fd = fd, .from = size / PAGE, .to = u64(m + META_LAST) };
+	struct tail t = { .fd = fd, .from = size / PAGE, .to = u64(m + META_LAST), .n_left = size / PAGE + 1 };
 	if (t.to < t.from)
 		return true;
 	if (t.to - t.from > UINT32_MAX || !(t.is_free = calloc(1, t.to - t.from + 1)))
