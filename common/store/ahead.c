@@ -141,10 +141,10 @@ static int again(struct store *s, struct error *e)
 	int r = again_in(s, begin_txn, e);
 	for (unsigned i = 0; r == ERROR_STORE && s->grow && i < BEYOND_MAX; i++)
 		r = again_in(s, begin_beyond, e);
-	if (!r && commit_log_used(s->log)) {
+	if (!r && commit_log_used(s->log))
 		s->save_at_ms = clock_mono_ms() + STORE_CHECKPOINT_MS;
+	if (!r)
 		fault_point("log.after_replay");
-	}
 	return r;
 }
 

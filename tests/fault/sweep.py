@@ -62,6 +62,7 @@ def drive(node, spec, once):
     resilient(lambda: node.troupe("cancel", *cancelled, "--yes", "--timeout", "2s").returncode in (0, 1) or None)
     resilient(lambda: node.troupe("actor", "stop", "worker:exec/2", "--yes", "--timeout", "2s").returncode == 0 or None)
     resilient(lambda: node.troupe("actor", "start", "worker:exec/2", "--timeout", "2s").returncode in (0, 1) or None)
+    done += resilient(lambda: node.submit("lines", [{"payload": "0.01"}] * 2, 3)) # the log has something that the data have not
     for prefix in ("worker:exec/1", "coordinator:"): # so that the points of recovery and of deaths are passed too
         for pid in node.actors(prefix):
             kill(pid)
