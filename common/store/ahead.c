@@ -354,8 +354,7 @@ static int place_learn(struct store *s, bool *ret_same, struct error *e)
 	return r ? store_open_failed(e, r, "commit to", s->dir) : 0;
 }
 
-/* Somebody took data.mdb away, to begin with an empty one: what the log has belongs to that one. */
-static int set_aside(const char *dir, struct error *e)
+int ahead_set_aside(const char *dir, struct error *e)
 {
 	char log[PATH_MAX], old[PATH_MAX];
 	if (snprintf(log, sizeof log, "%s/" LOG_FILE, dir) >= (int)sizeof log || snprintf(old, sizeof old, "%s.old", log) >= (int)sizeof old)
@@ -373,12 +372,10 @@ static int refused(int r, struct error *e)
 	return r;
 }
 
-int ahead_lock(struct store *s, const struct store_config *c, bool new, uint64_t wait_ms, struct error *e)
+int ahead_lock(struct store *s, const struct store_config *c, uint64_t wait_ms, struct error *e)
 {
 	uint64_t until = clock_until_ms(wait_ms);
-	int r = new ? set_aside(s->dir, e) : 0;
-	if (r)
-		return r;
+	int r;
 	while ((r = commit_log_open(s->dir, c->log, &s->log, e)) == ERROR_BUSY && clock_mono_ms() < until)
 		poll(NULL, 0, 2);
 	return refused(r, e);

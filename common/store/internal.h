@@ -83,9 +83,11 @@ int store_row_put(MDB_txn *txn, MDB_dbi dbi, struct slice key, struct slice valu
 /* ahead.c: how far data.mdb is in the log; names point into text. */
 struct place { uint64_t id, seq; unsigned n; const char *names[STORE_TABLES_MAX]; char text[PLACE_MAX]; };
 bool place_read(struct slice value, struct place *ret);
-/* Before LMDB is asked for anything that only one process may do: a living writer holds LMDB's lock for ever. new: there is no data.mdb. Waits for who has it, such as a tool
- * that does the work of a dead writer. ERROR_BUSY, or as commit_log_open. */
-int ahead_lock(struct store *s, const struct store_config *c, bool new, uint64_t wait_ms, struct error *e);
+/* Somebody took data.mdb away, to begin with an empty one: what the log has belongs to that one. 0 or -errno with e. */
+int ahead_set_aside(const char *dir, struct error *e);
+/* Before LMDB is asked for anything that only one process may do: a living writer holds LMDB's lock for ever. Waits for who has it, such as a tool that does the work of a dead
+ * writer. ERROR_BUSY, or as commit_log_open. */
+int ahead_lock(struct store *s, const struct store_config *c, uint64_t wait_ms, struct error *e);
 int ahead_open(struct store *s, const struct store_config *c, struct error *e);
 /* A poisoned transaction is begun anew, where that loses nothing: what lies in sound pages can be read and written. 0 or negative. */
 int ahead_heal(struct store *s);

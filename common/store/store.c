@@ -226,9 +226,11 @@ static int files_open(struct store *s, const struct store_config *c, size_t map,
 	int there = file_is_there(path);
 	if (there < 0)
 		return store_open_failed(e, -there, "look for", path);
-	int r = c->log ? ahead_lock(s, c, !there, wait_ms, e) : 0;
+	int r = !there && c->log ? ahead_set_aside(c->dir, e) : 0;
 	if (!r && !there)
 		r = file_make(c, path, map, e);
+	if (!r && c->log)
+		r = ahead_lock(s, c, wait_ms, e);
 	if (!r && (r = file_fsync_dir(c->dir)) < 0)
 		error_set(e, ERROR_STORE, "fsync %s: %s", c->dir, strerror(-r));
 	return r;
