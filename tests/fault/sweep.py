@@ -15,7 +15,7 @@ tap = Tap()
 
 ROLE = {"submit": "coordinator", "dispatch": "coordinator", "complete": "coordinator", "attach": "coordinator", "cron": "coordinator", "blob": "coordinator", "recover": "coordinator", "worker": "worker", "spawn": "trouped",
         "down": "trouped", "order": "trouped"}
-PASSES = {"recover": 1, "order": 2, "cron": 1, "blob": 1} # of one process: it recovers once in its life; the load holds two orders, a run of a cron entry and a large payload
+PASSES = {"recover": 1, "log.after_replay": 1, "checkpoint": 2, "order": 2, "cron": 1, "blob": 1} # of one process: it recovers once in its life, and that is short; the load holds two orders, a run of a cron entry and a large payload
 QUEUES = 'queue "exec" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }\nqueue "lines" { max_attempts = 20  poison_after = 0  backoff_base = "20ms" }'
 POOLS = '  pool "exec" { size = 2  mode = exec  queues = {"exec"}  command = {"' + here + '/task", "%(dir)s"} }\n' + \
         '  pool "lines" { size = 1  mode = lines  queues = {"lines"}  command = {"' + here + '/lines.py", "%(dir)s"} }'
@@ -102,7 +102,7 @@ def judge(node, done, cancelled):
 
 for name in names():
     role = ROLE.get(name.split(".")[0], "coordinator")
-    for nth in range(1, min(most, PASSES.get(name.split(".")[0], most)) + 1):
+    for nth in range(1, min(most, PASSES.get(name, PASSES.get(name.split(".")[0], most))) + 1):
         node = Node(build, QUEUES, POOLS)
         once = node.dir + "/once"
         try:
