@@ -330,8 +330,10 @@ static int rebalance(struct turn *t, struct coordinator *c)
 	while (idle && !idle->open)
 		idle = idle->next;
 	int r = 0;
-	for (struct worker *w = idle ? c->workers : NULL; w && !r; w = w->next) {
+	size_t left = idle ? c->leases.n_ahead : 0;
+	for (struct worker *w = c->workers; w && left && !r; w = w->next) {
 		uint32_t spare = w->held > w->slots ? w->held - w->slots : 0;
+		left -= spare > 0;
 		if (!spare || !w->attached || !w->group || w->n_run || (w->group != idle && !share(idle, w->group)))
 			continue;
 		uint64_t since = turn_now_ms(t) - w->given_at_ms;

@@ -246,7 +246,7 @@ static int describe(struct coordinator *c, struct worker *w, const struct messag
 {
 	worker_set_peer(c, w, m->sender.peer);
 	w->pid = (uint32_t)m->sender.pid;
-	w->slots = a->slots > SLOTS_MAX ? SLOTS_MAX : a->slots ? a->slots : 1;
+	lease_slots(&c->leases, w, a->slots > SLOTS_MAX ? SLOTS_MAX : a->slots ? a->slots : 1);
 	snprintf(w->mode, sizeof w->mode, "%s", a->mode);
 	snprintf(w->broken, sizeof w->broken, "%s", a->broken);
 	utf8_clean(w->broken);

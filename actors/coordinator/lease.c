@@ -56,7 +56,15 @@ struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, cons
 		x->next->at = &x->next;
 	w->leases = x;
 	w->held++;
+	l->n_ahead += w->held == w->slots + 1;
 	return x;
+}
+
+void lease_slots(struct leases *l, struct worker *w, uint32_t slots)
+{
+	l->n_ahead -= w->held > w->slots;
+	w->slots = slots;
+	l->n_ahead += w->held > w->slots;
 }
 
 void lease_free(struct coordinator *c, struct lease *x)
@@ -72,6 +80,7 @@ void lease_free(struct coordinator *c, struct lease *x)
 	*x->at = x->next;
 	if (x->next)
 		x->next->at = x->at;
+	l->n_ahead -= w->held == w->slots + 1;
 	w->held--;
 	w->n_started -= x->started;
 	w->bytes -= x->size;

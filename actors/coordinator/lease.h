@@ -22,10 +22,11 @@ struct lease {
 	struct lease *bucket;
 	struct lease *next, **at;       /* of the worker's */
 };
-struct leases { struct lease **buckets; size_t room, n; };
+struct leases { struct lease **buckets; size_t room, n, n_ahead; }; /* n_ahead: workers that hold more than they have slots */
 
 struct lease *lease_find(const struct leases *l, uint64_t token);
 struct lease *lease_add(struct leases *l, struct worker *w, uint64_t token, const struct id *id); /* NULL without memory */
 void lease_free(struct coordinator *c, struct lease *x); /* out of the table and its worker's list */
+void lease_slots(struct leases *l, struct worker *w, uint32_t slots); /* so many has it from now on */
 void leases_fini(struct coordinator *c);
 int lease_put(struct turn *t, const struct lease *l);
