@@ -20,26 +20,33 @@ def trace(pid, path, *more):
 
 def order(path):
     """The calls that matter, as a word: l a record of the log, s its fdatasync; D a data page, S fdatasync of the data, M the meta page (an O_DSYNC write to the file's beginning);
-    A something sent to a client. A call counts when it has returned."""
-    word, synced = [], {}
+    A something sent to a client. What is sent counts when it begins, the others when they have returned."""
+    word, begun = [], {}
     for line in open(path, errors="replace"):
-        call = re.search(r"\b(fdatasync|fsync|pwrite64|pwritev|writev|write|sendmsg|sendto)\b", line)
+        thread = line.split()[0]
+        if "resumed>" in line:
+            line = begun.pop(thread, "") + line.split("resumed>", 1)[1]
+        call = re.search(r"\b(fdatasync|fsync|pwrite64|pwritev|writev|write|sendmsg|sendto)\(", line)
         if not call:
             continue
-        sync, of_log = call.group(1) in ("fdatasync", "fsync"), "commit.log" in line
-        thread = line.split()[0]
-        if sync and "unfinished" in line:
-            synced[thread] = of_log
-        elif sync and ("data.mdb" in line or of_log or "resumed" in line):
-            word.append("s" if synced.pop(thread, of_log) else "S")
-        elif of_log:
-            word.append("l")
+        sends = call.group(1) in ("writev", "sendmsg", "write", "sendto") and ("UNIX-STREAM" in line or "socket:" in line)
+        if "<unfinished" in line:
+            if sends:
+                word.append("A")
+            else:
+                begun[thread] = line.split("<unfinished")[0].rstrip()
+            continue
+        sync = call.group(1) in ("fdatasync", "fsync")
+        if "commit.log" in line:
+            word.append("s" if sync else "l")
+        elif "data.mdb" in line and sync:
+            word.append("S")
         elif "data.mdb" in line:
             offset = re.search(r", (\d+)\)\s+= ", line)
             size = re.search(r"\)\s+= (\d+)", line)
             meta = call.group(1) == "pwrite64" and offset and int(offset.group(1)) < 8192 and size and int(size.group(1)) < 4096
             word.append("M" if meta else "D")
-        elif ("UNIX-STREAM" in line or "socket:" in line) and call.group(1) in ("writev", "sendmsg", "write", "sendto"):
+        elif sends:
             word.append("A")
     return "".join(word)
 
