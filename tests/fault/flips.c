@@ -61,18 +61,6 @@ static void submit(struct stage *s, unsigned n)
 	MUST(stage_ask(s, &client, &env));
 }
 
-static void attach(struct stage *s)
-{
-	Troupe__Attach m = TROUPE__ATTACH__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	char *queues[] = { (char *)"a" };
-	m.queues = queues;
-	m.n_queues = m.slots = 1;
-	env.body_case = TROUPE__ENVELOPE__BODY_ATTACH;
-	env.attach = &m;
-	stage_tell(s, &worker, &env);
-}
-
 /* Ends what the worker was just given: done, or now and then failed for good. false: nothing was. */
 static bool work(struct stage *s)
 {
@@ -107,7 +95,7 @@ static uint8_t *make(size_t *ret_size)
 	struct stat st;
 	for (unsigned n = 1; n <= TASKS; n++)
 		submit(s, n);
-	attach(s);
+	stage_attach(s, &worker, 1);
 	for (unsigned i = 0; i < TASKS / 3 && work(s); i++)
 		continue;
 	stage_crash(s);
@@ -202,12 +190,8 @@ static enum finding compare(struct stage *s, unsigned n, char *text, size_t size
 
 static bool check_complains(struct stage *s)
 {
-	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &m;
-	const Troupe__Envelope *answer = stage_ask(s, &client, &env);
-	return !answer || answer->store_checked->problems;
+	const Troupe__StoreChecked *answer = stage_check(s, &client);
+	return !answer || answer->problems;
 }
 
 static _Noreturn void child(const char *dir, int out)

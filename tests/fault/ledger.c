@@ -17,17 +17,13 @@
 static void check(struct stage *s, char *text, size_t size)
 {
 	static const struct who client = { .peer = 1 };
-	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &m;
-	const Troupe__Envelope *answer = stage_ask(s, &client, &env);
+	const Troupe__StoreChecked *answer = stage_check(s, &client);
 	for (int i = 0; !answer && s->refusal.code == ERROR_BUSY && i < 1000; i++) /* what was due meanwhile comes in, a slice a turn */
-		answer = stage_ask(s, &client, &env);
+		answer = stage_check(s, &client);
 	if (!answer)
 		snprintf(text, size, "the check is refused: %s", s->refusal.text);
-	else if (answer->store_checked->problems)
-		snprintf(text, size, "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "problems");
+	else if (answer->problems)
+		snprintf(text, size, "%s", answer->n_lines ? answer->lines[0] : "problems");
 }
 
 /* Large payloads: a file has the name of its content. */

@@ -218,27 +218,23 @@ static void check_unique(struct sim *s)
 void check_all(struct sim *s)
 {
 	static const struct who me = { .peer = 1 };
-	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
 	uint64_t there = 0;
 	for (unsigned i = 0; i < s->n_tasks; i++) {
 		check_task(s, &s->tasks[i]);
 		there += stage_task(s->stage, &s->tasks[i].id) != NULL;
 	}
 	check_unique(s);
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &m;
-	const Troupe__Envelope *answer = stage_ask(s->stage, &me, &env);
+	const Troupe__StoreChecked *answer = stage_check(s->stage, &me);
 	if (!answer && s->stage->refusal.code == ERROR_BUSY) { /* something became due in its turn, and may have been given to a worker */
 		deliver_sent(s);
-		answer = stage_ask(s->stage, &me, &env);
+		answer = stage_check(s->stage, &me);
 	}
 	if (!answer)
 		broken(s, "I8", "the store cannot be checked: %s", s->stage->refusal.text);
-	if (answer->store_checked->problems)
-		broken(s, "I8", "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "a problem");
-	if (answer->store_checked->tasks != there)
-		broken(s, "I2", "%llu tasks are in the store, %llu of them were submitted", (unsigned long long)answer->store_checked->tasks, (unsigned long long)there);
+	if (answer->problems)
+		broken(s, "I8", "%s", answer->n_lines ? answer->lines[0] : "a problem");
+	if (answer->tasks != there)
+		broken(s, "I2", "%llu tasks are in the store, %llu of them were submitted", (unsigned long long)answer->tasks, (unsigned long long)there);
 }
 
 void check_end(struct sim *s)

@@ -363,6 +363,16 @@ const Troupe__Envelope *stage_ask(struct stage *s, const struct who *from, Troup
 	return NULL;
 }
 
+const Troupe__StoreChecked *stage_check(struct stage *s, const struct who *from)
+{
+	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
+	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
+	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
+	env.check_store = &m;
+	const Troupe__Envelope *answer = stage_ask(s, from, &env);
+	return answer ? answer->store_checked : NULL;
+}
+
 const Troupe__Envelope *stage_read(struct stage *s, const struct sent *m)
 {
 	ProtobufCMessage *env;

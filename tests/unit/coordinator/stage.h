@@ -68,6 +68,8 @@ void stage_attach(struct stage *s, const struct who *who, uint32_t slots);
 /* The answer, or NULL where it was refused (s->refusal). Valid until the next stage_ask or stage_read. */
 const Troupe__Envelope *stage_ask(struct stage *s, const struct who *from, Troupe__Envelope *env);
 const Troupe__Envelope *stage_read(struct stage *s, const struct sent *m);
+/* What the coordinator's check of its whole store says. As stage_ask. */
+const Troupe__StoreChecked *stage_check(struct stage *s, const struct who *from);
 uint8_t *stage_pack(const Troupe__Envelope *env, size_t *ret_len); /* malloc */
 
 /* Rows, as of the last commit. The record lies in s->arena. NULL: there is none. */

@@ -131,13 +131,9 @@ static void cancel_and_purge(unsigned n)
 
 static uint64_t problems(void)
 {
-	Troupe__CheckStore c = TROUPE__CHECK_STORE__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &c;
-	const Troupe__Envelope *answer = stage_ask(s, &client, &env);
+	const Troupe__StoreChecked *answer = stage_check(s, &client);
 	ck_assert_ptr_nonnull(answer);
-	return answer->store_checked->problems;
+	return answer->problems;
 }
 
 static void tick(uint64_t forward_ms)

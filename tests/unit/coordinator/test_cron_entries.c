@@ -137,13 +137,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-	Troupe__CheckStore m = TROUPE__CHECK_STORE__INIT;
-	Troupe__Envelope env = TROUPE__ENVELOPE__INIT;
-	env.body_case = TROUPE__ENVELOPE__BODY_CHECK_STORE;
-	env.check_store = &m;
-	const Troupe__Envelope *answer = stage_ask(s, &client, &env);
+	const Troupe__StoreChecked *answer = stage_check(s, &client);
 	ck_assert_ptr_nonnull(answer);
-	ck_assert_msg(answer->store_checked->problems == 0, "%s", answer->store_checked->n_lines ? answer->store_checked->lines[0] : "");
+	ck_assert_msg(answer->problems == 0, "%s", answer->n_lines ? answer->lines[0] : "");
 	s = stage_free(s);
 }
 
