@@ -37,7 +37,7 @@ def client(number):
         # Spread over the first two thirds of the time.
         pause = begun + seconds * 0.66 * (1 - left / (n_tasks // 4)) - time.monotonic()
         if pause > 0:
-            time.sleep(pause)
+            over.wait(pause)
 
 
 def killer():

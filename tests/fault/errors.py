@@ -7,7 +7,7 @@ import itertools, json, os, sys, time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../node"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire
-from node import Node, attempts, kill, until
+from node import Node, attempts, kill, soon, until
 from orders import EVER, Orders
 from stories import build, story, tap, tell_all
 from wire import Refused, Wire, ask, receipts, submit, task, where
@@ -95,10 +95,7 @@ def sweep(faulty, role, cases):
                 faulty.work(4)
                 if role in ("front", "topic", "trouped") or call in ("open", "mmap", "accept", "fork", "exec", "mkdir", "pipe"):
                     poke(faulty.node, role)
-                end = time.monotonic() + (1 if call == "meta" else 0) # a checkpoint comes behind the answers
-                while not orders.hits(call) and time.monotonic() < end:
-                    time.sleep(0.01)
-                if orders.hits(call):
+                if soon(lambda: orders.hits(call), 1 if call == "meta" else 0): # a checkpoint comes behind the answers
                     break
             hits = orders.hits(call)
             orders.stop()

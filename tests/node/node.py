@@ -43,6 +43,14 @@ def until(condition, seconds, what):
         time.sleep(0.01)
 
 
+def soon(condition, seconds):
+    """The same, where it may also not come: then False."""
+    try:
+        return until(condition, seconds, "it comes")
+    except TimeoutError:
+        return False
+
+
 CONFIG = """run_dir = "%(dir)s/run"
 state_dir = "%(dir)s/state"
 user = ""
