@@ -213,14 +213,9 @@ int upload_add(struct upload *u, uint64_t offset, const uint8_t *data, size_t le
 		return 0;
 	data += u->offset - offset;
 	len -= (size_t)(u->offset - offset);
-	for (size_t at = 0; at < len;) {
-		ssize_t n = pwrite(u->fd, data + at, len - at, (off_t)(u->offset + at));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail(errno, e);
-		at += (size_t)n;
-	}
+	int r = file_write_at(u->fd, u->offset, data, len);
+	if (r)
+		return fail(-r, e);
 	(void)sync_file_range(u->fd, (off_t)u->offset, (off_t)len, SYNC_FILE_RANGE_WRITE); /* a hint: the fsync counts */
 	sha256_add(&u->hash, data, len);
 	u->offset += len;

@@ -2,13 +2,13 @@
  *
  * What fails here is not the task's fault: it is tried again, and the task given back after the third time. Only where the coordinator says that the payload is
  * lost, or has other bytes than were submitted, the task is rejected. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "actors/tools/worker.h"
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
+#include "common/base/file.h"
 #include "common/base/sha256.h"
 
 #define TRIES 3u
@@ -77,12 +77,7 @@ static void piece(struct attached *a, struct task *task, const Troupe__BlobData 
 	struct fetch *x = task->fetch;
 	uint8_t found[SHA256_BYTES];
 	bool fits = d->data.len && d->data.len <= x->size - x->offset;
-	for (size_t at = 0; fits && at < d->data.len;) {
-		ssize_t n = pwrite(x->fd, d->data.data + at, d->data.len - at, (off_t)(x->offset + at));
-		fits = n > 0 || (n < 0 && errno == EINTR);
-		at += n > 0 ? (size_t)n : 0;
-	}
-	if (!fits) {
+	if (!fits || file_write_at(x->fd, x->offset, d->data.data, d->data.len)) {
 		again(a, task);
 		return;
 	}

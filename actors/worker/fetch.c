@@ -180,19 +180,6 @@ static int file_make(struct worker *w, struct task *task)
 	return task->fetch->fd < 0 ? -errno : 0;
 }
 
-static int file_write_at(int fd, uint64_t offset, const uint8_t *data, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		ssize_t n = pwrite(fd, data + at, len - at, (off_t)(offset + at));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		at += (size_t)n;
-	}
-	return 0;
-}
-
 static int whole(struct worker *w, struct task *task, uint64_t now_ms)
 {
 	struct fetch *x = task->fetch;

@@ -26,6 +26,22 @@ int file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+int file_write_at(int fd, uint64_t offset, const void *data, size_t len)
+{
+	const char *p = data;
+	while (len > 0) {
+		ssize_t n = pwrite(fd, p, len, (off_t)offset);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		p += n;
+		offset += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 /* The size from stat is only a first guess: /proc says 0, and a file may grow while it is read. */
 int file_read_all(const char *path, size_t max, char **ret, size_t *ret_len)
 {

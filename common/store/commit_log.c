@@ -206,19 +206,6 @@ static int operations(const uint8_t *p, size_t len, int (*fn)(void *ctx, enum lo
 	return r;
 }
 
-static int write_at(int fd, const uint8_t *data, size_t len, size_t at)
-{
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(fd, data + done, len - done, (off_t)(at + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 static bool no_room(int r)
 {
 	return r == -ENOSPC || r == -EDQUOT;
@@ -227,7 +214,7 @@ static bool no_room(int r)
 /* The tail, once more onto the disk. Where a file system that never writes in place has no room for that the sync alone must do: it covers all but what an earlier one failed for. */
 static int write_again(struct commit_log *l, const uint8_t *file, size_t to)
 {
-	int r = write_at(l->fd, file, to, 0);
+	int r = file_write_at(l->fd, 0, file, to);
 	if (r && !no_room(r))
 		return r;
 	return fdatasync(l->fd) < 0 ? -errno : 0;
@@ -361,7 +348,7 @@ int commit_log_write(struct commit_log *l)
 	h.crc = crc32c(0, l->made + CRC_FROM, l->len - CRC_FROM);
 	memcpy(l->made, &h, sizeof h);
 	fault_point("log.before_write");
-	int r = write_at(l->fd, l->made, whole, l->at);
+	int r = file_write_at(l->fd, l->at, l->made, whole);
 	if (r)
 		return no_room(r) ? ERROR_STORE : r;
 	fault_point("log.before_sync");

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +39,24 @@ START_TEST(what_is_written_is_read_back)
 	ck_assert_int_eq(file_read_all("f", 3, &data, &len), 0);
 	ck_assert_uint_eq(len, 3);
 	ck_assert(!memcmp(data, "a\0b", 4));
+}
+END_TEST
+
+START_TEST(what_is_written_at_a_place_stands_there_and_half_of_it_is_an_error)
+{
+	_cleanup_(closep) int fd = open("f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	char seen[8];
+	ck_assert_int_eq(file_write_at(fd, 2, "cdef", 4), 0);
+	ck_assert_int_eq(file_write_at(fd, 0, "ab", 2), 0);
+	ck_assert_int_eq(file_write_at(fd, 100, "", 0), 0);
+	ck_assert_int_eq(pread(fd, seen, sizeof seen, 0), 6);
+	ck_assert_mem_eq(seen, "abcdef", 6);
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 7, 7 }), 0);
+	ck_assert_int_eq(file_write_at(fd, 4, "EFGH", 4), -EFBIG); /* the kernel took three of them */
+	ck_assert_int_eq(pread(fd, seen, sizeof seen, 0), 7);
+	ck_assert_mem_eq(seen, "abcdEFG", 7);
+	ck_assert_int_eq(file_write_at(-1, 0, "x", 1), -EBADF);
 }
 END_TEST
 
@@ -220,6 +239,7 @@ int main(void)
 	TCase *t = tcase_create("file");
 	tcase_add_checked_fixture(t, given_directory, remove_directory);
 	tcase_add_test(t, what_is_written_is_read_back);
+	tcase_add_test(t, what_is_written_at_a_place_stands_there_and_half_of_it_is_an_error);
 	tcase_add_test(t, a_file_over_the_limit_is_refused_even_if_its_size_is_unknown);
 	tcase_add_test(t, files_that_cannot_be_read_say_why);
 	tcase_add_test(t, an_empty_file_is_an_empty_text);
