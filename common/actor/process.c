@@ -194,8 +194,11 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* Behind the answers of a turn, so that nobody waits for it. */
 static uint64_t checkpoint(struct actor *a)
 {
-	if (!a->store || store_checkpoint_at(a->store) > clock_mono_ms())
-		return a->store ? store_checkpoint_at(a->store) : TIME_NEVER;
+	uint64_t at = a->store ? store_checkpoint_at(a->store) : TIME_NEVER;
+	if (at > clock_mono_ms())
+		return at;
+	if (a->hub)
+		peer_hub_flush(a->hub);
 	status_phase(a->status, PHASE_COMMIT, clock_mono_ms());
 	int r = store_checkpoint(a->store);
 	if (r < 0)
@@ -217,8 +220,6 @@ static uint64_t actor_tick(void *ctx, uint64_t now_ms)
 		if (a->hub)
 			channel_hub_poll(peer_hub_channels(a->hub)); /* what came in while the disk was busy */
 	}
-	if (a->hub)
-		peer_hub_flush(a->hub);
 	next = earlier(next, checkpoint(a));
 	next = earlier(next, control_tick(a, now_ms));
 	if (a->hub) {

@@ -65,10 +65,11 @@ static int write_code(struct store_txn *t, int mdb)
 static int table_cursor(struct store_txn *t, unsigned table, MDB_cursor **ret)
 {
 	struct store *s = t->store;
+	MDB_dbi dbi = table_dbi(t, table);
 	*ret = NULL;
 	if (!s->log || table == STORE_OWN)
 		return 0;
-	int r = s->cursors[table] ? 0 : mdb_cursor_open(t->txn, s->tables[table], &s->cursors[table]);
+	int r = s->cursors[table] ? 0 : mdb_cursor_open(t->txn, dbi, &s->cursors[table]);
 	*ret = s->cursors[table];
 	return r;
 }
